@@ -1,0 +1,1 @@
+"""What everything agrees on: errors, labels, types, the one front end, and the model file."""

@@ -1,0 +1,1 @@
+"""The product: from frames to expressions, through time, into files."""

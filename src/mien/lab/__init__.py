@@ -1,0 +1,1 @@
+"""How the models are made: data, training, evaluation, figures, export."""
