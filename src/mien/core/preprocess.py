@@ -10,8 +10,8 @@ from mien.core.errors import OptionError
 from mien.core.types import ByteArray, FloatArray
 
 # Where a box of mien's convention lies in FER2013's 48x48 frame, from benchmarks/calibrate_detectors.py.
-BOX_CENTER_SHARE = (24.2 / 48, 23.3 / 48)
-BOX_SIZE_SHARE = (38.4 / 48, 51.2 / 48)
+BOX_CENTER_SHARE = (24.2 / 48, 24.9 / 48)
+BOX_SIZE_SHARE = (38.3 / 48, 51.0 / 48)
 
 
 def as_rgb(image: npt.NDArray[np.generic], *, color: str = "rgb") -> ByteArray:
@@ -187,7 +187,8 @@ def _crop_square(picture: ByteArray, center_x: float, center_y: float, side: flo
     x0, x1 = np.clip([left, left + reach], 0, width - 1)
     y0, y1 = np.clip([top, top + reach], 0, height - 1)
     window = gray(np.ascontiguousarray(picture[y0 : y1 + 1, x0 : x1 + 1]))
-    multiple = max(1, int(np.ceil(side / size)))
+    # A side that float32 makes a hair too long must not double the grid, which would blur an exact crop.
+    multiple = max(1, int(np.ceil(side / size - 1e-3)))
     step = side / (size * multiple)
     # Pixel centers lie at half coordinates: sample i of the grid is at corner + (i + 0.5) * step - 0.5.
     start_x, start_y = center_x - side / 2 + step / 2 - 0.5 - x0, center_y - side / 2 + step / 2 - 0.5 - y0

@@ -126,7 +126,7 @@ class Faces:
     @classmethod
     def detected(cls, boxes_xyxy: npt.ArrayLike, scores: npt.ArrayLike) -> Faces:
         """Return faces that have been found but not yet recognized."""
-        count = len(np.asarray(boxes_xyxy))
+        count = len(np.atleast_1d(boxes_xyxy))
         return cls(
             boxes_xyxy=np.asarray(boxes_xyxy, np.float32),
             scores=np.asarray(scores, np.float32),
@@ -226,7 +226,8 @@ class Faces:
 def _same(first: object, second: object) -> bool:
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return bool(np.array_equal(first, second, equal_nan=True))
-    return bool(first is second or first == second)
+    # An array compared with None is an array, which has no truth value.
+    return first is second or (type(first) is type(second) and bool(first == second))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""From face crops to calibrated probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from mien.core import preprocess
+from mien.core.errors import ModelError
+from mien.core.model import Model, ModelCard
+from mien.core.types import ByteArray, Faces, FloatArray
+
+BATCH = 64  # faces in one run of the net: memory stays flat for folders of thousands
+
+
+class Recognizer:
+    """A net that reads expressions; may be shared by threads.
+
+    Parameters
+    ----------
+    model : Model
+        An opened model file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> recognizer = load("default")
+    >>> recognizer.probabilities([np.zeros((90, 80, 3), np.uint8)]).shape
+    (1, 7)
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def card(self) -> ModelCard:
+        """The card inside the model file."""
+        return self.model.card
+
+    def probabilities(self, crops: Sequence[ByteArray] | ByteArray) -> FloatArray:
+        """Return the probability of each expression for each crop.
+
+        Parameters
+        ----------
+        crops : sequence of (H, W) or (H, W, 3) ndarray of uint8
+            Faces framed as FER2013 frames them, gray or RGB, of any size; only those of another size than the card's
+            are resized.
+
+        Returns
+        -------
+        (N, K) ndarray of float32
+            Calibrated, rows sum to 1, columns as ``card.labels``; (0, K) for no crops.
+
+        Raises
+        ------
+        OptionError
+            If a crop is not uint8 or has another shape.
+        """
+        size = self.card.input_size
+        parts = [
+            self.model.run(preprocess.batch(crops[start : start + BATCH], size))
+            for start in range(0, len(crops), BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.card.labels)), np.float32)
+
+    def recognize(self, picture: ByteArray, faces: Faces) -> Faces:
+        """Return the faces of a picture with probabilities, expressions and confidences.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) ndarray of uint8
+            RGB.
+        faces : Faces
+            Boxes of mien's convention.
+        """
+        crops = preprocess.crops(picture, faces.boxes_xyxy, self.card.input_size)
+        return self.answer(faces, self.probabilities(crops))
+
+    def answer(self, faces: Faces, probabilities: FloatArray) -> Faces:
+        """Return faces with these probabilities, and the expressions that follow by the card's threshold."""
+        return faces.recognized(probabilities, self.card.labels, uncertain_below=self.card.uncertain_below)
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names of the nets that ship with mien."""
+    folder = resources.files("mien.weights")
+    return tuple(sorted(entry.name.removesuffix(".onnx") for entry in folder.iterdir() if entry.name.endswith(".onnx")))
+
+
+def model_path(name_or_path: str | Path) -> Path:
+    """Return the file of a net that ships with mien, or the path as it is.
+
+    Raises
+    ------
+    ModelError
+        If it is neither a name nor a file.
+    """
+    if str(name_or_path) in model_names():
+        return Path(str(resources.files("mien.weights").joinpath(f"{name_or_path}.onnx")))
+    if Path(name_or_path).is_file():
+        return Path(name_or_path)
+    raise ModelError(f"no model {str(name_or_path)!r}: expected {', '.join(model_names())} or a path to an .onnx file")
+
+
+def load(
+    name_or_path: str | Path = "default", *, threads: int | None = None, providers: Sequence[str] | None = None
+) -> Recognizer:
+    """Open a net.
+
+    Parameters
+    ----------
+    name_or_path : str or path_like
+        ``"default"`` (what users get), ``"fer2013"`` (original labels, for comparison with the literature),
+        ``"paper"`` (the paper's net), or a path to an ``.onnx`` file written by ``mien export``.
+    threads : int, optional
+        Threads of one run; by default one.
+    providers : sequence of str, optional
+        Execution providers of onnxruntime, in order of preference; by default the CPU.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file is no model of mien.
+    """
+    return Recognizer(Model(model_path(name_or_path), threads=threads, providers=providers))

@@ -1,0 +1,32 @@
+"""Writes results: JSON Lines, CSV and Parquet tables, annotated pictures and videos.
+
+Every writer is used in a ``with`` statement and takes one frame at a time. A file grows beside its place as
+``.NAME.partial`` and takes its place when the statement ends. That is so too when an exception ends it, as when a video
+breaks off or the user presses Ctrl-C: what was computed is kept. Where no frame came, an older file stays as it was.
+"""
+
+from mien.engine.results.media import (
+    PICTURE_OPTIONS,
+    VIDEO_FORMATS,
+    AnnotatedFolder,
+    AnnotatedPicture,
+    AnnotatedVideo,
+    open_annotation,
+)
+from mien.engine.results.tables import SCHEMA, TABLES, Table, read_jsonl, table_header
+from mien.engine.results.writer import Writer
+
+__all__ = [
+    "PICTURE_OPTIONS",
+    "SCHEMA",
+    "TABLES",
+    "VIDEO_FORMATS",
+    "AnnotatedFolder",
+    "AnnotatedPicture",
+    "AnnotatedVideo",
+    "Table",
+    "Writer",
+    "open_annotation",
+    "read_jsonl",
+    "table_header",
+]

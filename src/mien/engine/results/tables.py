@@ -1,0 +1,213 @@
+"""Tables of results: JSON Lines, CSV, Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import mien
+from mien.core.errors import DatasetError, MissingExtraError, OptionError
+from mien.core.types import FrameResult, Row, columns
+from mien.engine.results.writer import PartialFile, Writer, as_output_error
+
+SCHEMA = 1
+STDOUT = "-"
+ROWS_IN_GROUP = 10_000  # of a Parquet file
+
+
+class _Rows(Protocol):
+    def __init__(self, file: IO[bytes], header: Row) -> None: ...
+    def write(self, rows: list[Row]) -> None: ...
+    def close(self) -> None: ...
+
+
+class _JsonRows:
+    def __init__(self, file: IO[bytes], header: Row) -> None:
+        self._file = file
+        self.write([header])
+
+    def write(self, rows: list[Row]) -> None:
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+            # File names may hold bytes that are no text; the escape Python gives them is JSON's own.
+            self._file.write(line.encode("utf-8", "backslashreplace"))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _CsvRows:
+    def __init__(self, file: IO[bytes], header: Row) -> None:
+        self._file = file
+        text = codecs.getwriter("utf-8")(file, "backslashreplace")
+        self._rows = csv.DictWriter(text, header["columns"], lineterminator="\n")
+        self._rows.writeheader()
+
+    def write(self, rows: list[Row]) -> None:
+        self._rows.writerows(rows)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _ParquetRows:
+    """Parquet in row groups; its footer comes last, so that a killed process leaves nothing readable."""
+
+    TYPES = {"source": "string", "expression": "string", "time_s": "double"} | dict.fromkeys(
+        ("frame", "track_id", "face"), "int64"
+    )
+
+    def __init__(self, file: IO[bytes], header: Row) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError as error:
+            raise MissingExtraError("pyarrow", "mien[analysis]") from error
+        # Boxes and probabilities are computed as float32: nothing is rounded.
+        types = [(name, pyarrow.type_for_alias(self.TYPES.get(name, "float"))) for name in header["columns"]]
+        self._schema = pyarrow.schema(types, metadata={"mien": json.dumps(header)})
+        self._table_of = pyarrow.Table.from_pylist
+        self._writer = pyarrow.parquet.ParquetWriter(file, self._schema)
+        self._waiting: list[Row] = []
+
+    def write(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._waiting.append(row | {"source": row["source"].encode("utf-8", "backslashreplace").decode()})
+        if len(self._waiting) >= ROWS_IN_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(self._table_of(self._waiting, schema=self._schema))
+        self._waiting = []
+
+    def close(self) -> None:
+        try:
+            self._flush()
+        finally:
+            self._writer.close()
+
+
+TABLES: dict[str, type[_Rows]] = {".jsonl": _JsonRows, ".json": _JsonRows, ".csv": _CsvRows, ".parquet": _ParquetRows}
+"""What writes a table, by the extension of its path."""
+
+
+def table_header(
+    labels: Sequence[str], *, model: str, sha256: str, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what the first line of a JSON Lines file says about a run.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The labels on the model's card.
+    model, sha256 : str
+        Name of the model and hash of its file.
+    options : mapping, optional
+        The options of the run; values that JSON does not know are written as text.
+    """
+    return {
+        "schema": SCHEMA,
+        "mien": mien.__version__,
+        "model": {"name": model, "sha256": sha256},
+        "options": json.loads(json.dumps(dict(options or {}), default=str)),
+        "labels": list(labels),
+        "columns": list(columns(tuple(labels))),
+    }
+
+
+class Table(Writer):
+    """One flat row for each face of each frame, streamed to a JSON Lines, CSV or Parquet file.
+
+    Numbers are written unrounded: read back they are equal to the bit. Text is UTF-8. JSON Lines and CSV are flushed
+    after each frame.
+
+    Parameters
+    ----------
+    path : path_like
+        ``.jsonl``, ``.json`` (JSON Lines too), ``.csv`` or ``.parquet``; ``"-"`` is standard output.
+    header : dict
+        From :func:`table_header`. Parquet has it in its metadata under ``mien``; CSV has none.
+    kind : str, optional
+        The extension to go by, without its dot, instead of the path's own: ``"jsonl"``, ``"csv"`` ...
+
+    Raises
+    ------
+    OptionError
+        If the extension is unknown.
+    OutputError
+        If the path cannot be written.
+    MissingExtraError
+        If Parquet is asked for and pyarrow is not installed.
+    """
+
+    def __init__(self, path: str | Path, header: Row, *, kind: str | None = None) -> None:
+        suffix = f".{kind}" if kind else Path(path).suffix.lower()
+        if suffix not in TABLES:
+            raise OptionError(f"{path}: unknown kind of table {suffix!r}: expected one of {', '.join(TABLES)}")
+        self.path = path
+        self._columns: list[str] = header["columns"]
+        self._place = None if str(path) == STDOUT else PartialFile(path)
+        self._frames = 0
+        with as_output_error(path):
+            self._file: IO[bytes] = self._place.partial.open("wb") if self._place else sys.stdout.buffer
+        try:
+            with as_output_error(path):
+                self._rows = TABLES[suffix](self._file, header)
+        except BaseException:
+            self._finish()
+            raise
+
+    def write(self, result: FrameResult) -> None:  # noqa: D102
+        rows = [{name: _plain(value) for name, value in row.items()} for row in result.to_dicts()]
+        unknown = [name for name in rows[0] if name not in self._columns]
+        if unknown:
+            raise OptionError(f"{self.path}: has no column {unknown[0]!r}: expected {', '.join(self._columns)}")
+        with as_output_error(self.path):
+            self._rows.write(rows)
+        self._frames += 1
+
+    def close(self) -> None:  # noqa: D102
+        try:
+            with as_output_error(self.path):
+                self._rows.close()
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._place:
+            self._file.close()
+            self._place.finish(keep=self._frames > 0)
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def read_jsonl(path: str | Path) -> tuple[Row, list[Row]]:
+    """Return header and rows of a JSON Lines file of mien.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, has no header of a known schema, or a line is broken; the line is named.
+    """
+    values: list[Row] = []
+    try:
+        with Path(path).open(encoding="utf-8", newline="\n") as lines:
+            values.extend(json.loads(line) for line in lines)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}): expected JSON Lines written by mien") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: line {len(values) + 1} is no JSON: expected JSON Lines written by mien") from error
+    first: object = values[0] if values else None
+    if not isinstance(first, dict) or first.get("schema") != SCHEMA:
+        raise DatasetError(f"{path}: has no header of schema {SCHEMA}: expected JSON Lines written by mien")
+    return first, values[1:]

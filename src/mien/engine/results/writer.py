@@ -1,0 +1,71 @@
+"""What all writers have in common: their shape, and a file that takes its place when it is complete."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from mien.core.errors import OutputError
+from mien.core.types import FrameResult
+
+
+class Writer(ABC):
+    """Something that takes the results of frames and ends as files."""
+
+    @abstractmethod
+    def write(self, result: FrameResult) -> None:
+        """Add one frame.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, as when the disk is full.
+        OptionError
+            If the frame has other columns than the table, or no picture to draw on.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete what was written and put it in its place."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+@contextmanager
+def as_output_error(path: str | Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn what the system or a library says about a path into one line."""
+    expected: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except expected as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        cure = "the folder must exist, have room, and be yours to write to"
+        raise OutputError(f"{path}: cannot be written ({reason}): {cure}") from error
+
+
+class PartialFile:
+    """A file beside the place that it takes in the end; refuses a place that cannot be written at once."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).resolve()
+        self.partial = self.path.with_name(f".{self.path.name}.partial")
+        # A device would be replaced by a plain file, a folder cannot be.
+        if self.path.exists() and not self.path.is_file():
+            raise OutputError(f"{path}: is there and is no plain file: name a file")
+        with as_output_error(path):
+            self.partial.write_bytes(b"")
+
+    def finish(self, *, keep: bool) -> None:
+        """Put the file in its place, or remove it and leave what is there."""
+        with as_output_error(self.path):
+            if keep:
+                self.partial.replace(self.path)
+            else:
+                self.partial.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Data sets of facial expressions: read, joined, split, and made accountable."""
+
+from mien.lab.datasets.faces import SIDE, FaceDataset, concatenate
+from mien.lab.datasets.fer2013 import OFFICIAL_SPLITS, load_fer2013
+from mien.lab.datasets.ferplus import VOTES, ferplus_distribution, ferplus_majority, not_a_face
+from mien.lab.datasets.files import DataFiles, find_data
+from mien.lab.datasets.folders import load_ck48, load_folders
+from mien.lab.datasets.paper_set import draw_paper_set, paper_set, paper_split
+from mien.lab.datasets.splits import (
+    copied_elsewhere,
+    duplicate_groups,
+    duplicate_report,
+    duplicates,
+    fingerprint,
+    manifest,
+    split_by_subject,
+)
+
+__all__ = [
+    "OFFICIAL_SPLITS",
+    "SIDE",
+    "VOTES",
+    "DataFiles",
+    "FaceDataset",
+    "concatenate",
+    "copied_elsewhere",
+    "draw_paper_set",
+    "duplicate_groups",
+    "duplicate_report",
+    "duplicates",
+    "ferplus_distribution",
+    "ferplus_majority",
+    "find_data",
+    "fingerprint",
+    "load_ck48",
+    "load_fer2013",
+    "load_folders",
+    "manifest",
+    "not_a_face",
+    "paper_set",
+    "paper_split",
+    "split_by_subject",
+]

@@ -1,0 +1,38 @@
+"""How well a net does: reports, confidence intervals, calibration, figures of record."""
+
+from mien.core.errors import MissingExtraError
+
+try:
+    import sklearn  # noqa: F401 - brings scipy too
+except ImportError as error:
+    raise MissingExtraError("scikit-learn", "mien[analysis]") from error
+
+from mien.lab.evaluation.calibration import (
+    CalibrationBins,
+    calibration_bins,
+    calibration_score,
+    expected_calibration_error,
+    fit_temperature,
+    uncertain_threshold,
+)
+from mien.lab.evaluation.intervals import accuracy_score, bootstrap, score_text
+from mien.lab.evaluation.record import Probable, figures_of_record
+from mien.lab.evaluation.report import ClassScore, Evaluation, cross_entropy, evaluate
+
+__all__ = [
+    "CalibrationBins",
+    "ClassScore",
+    "Evaluation",
+    "Probable",
+    "accuracy_score",
+    "bootstrap",
+    "calibration_bins",
+    "calibration_score",
+    "cross_entropy",
+    "evaluate",
+    "expected_calibration_error",
+    "figures_of_record",
+    "fit_temperature",
+    "score_text",
+    "uncertain_threshold",
+]

@@ -1,0 +1,84 @@
+"""The figures of record of DESIGN section 7: the same words and the same numbers everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mien.core.errors import DatasetError, OptionError
+from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
+from mien.core.model import ModelCard, Score
+from mien.core.types import ByteArray, FloatArray
+from mien.lab.datasets import FaceDataset, copied_elsewhere, ferplus_majority, load_fer2013
+from mien.lab.evaluation.calibration import calibration_score
+from mien.lab.evaluation.intervals import accuracy_score
+
+BATCH = 256  # faces at a time: all 3,589 at once would take gigabytes inside the net
+
+
+class Probable(Protocol):
+    """What can be measured: a :class:`mien.engine.recognizer.Recognizer`, or anything that answers like one."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card, of which only the labels are read."""
+
+    def probabilities(self, crops: list[ByteArray], /) -> FloatArray:
+        """Return (N, K) probabilities of the crops."""
+
+
+def figures_of_record(
+    recognizer: Probable, data: str | Path | FaceDataset | None = None, *, split: str = "PrivateTest", seed: int = 0
+) -> dict[str, Score]:
+    """Measure the figures that stand on a model's card (DESIGN section 7).
+
+    Parameters
+    ----------
+    recognizer : Probable
+        Whose labels are the seven expressions, or these and contempt.
+    data : path_like or FaceDataset, optional
+        Directory of the data sets, by default ``MIEN_DATA``; or FER2013 joined with FER+, already loaded.
+    split : str
+        Look at ``PrivateTest`` once for each model that ships; choose by ``PublicTest``.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict of str to Score
+        ``fer2013``: accuracy on the original labels; ``fer2013_without_copies``: without what has an exact copy in
+        another split; ``calibration_fer2013``: calibration error on the original labels; ``ferplus_7``: accuracy where
+        the FER+ majority is one of seven; ``calibration_ferplus``: calibration error there; for eight labels also
+        ``ferplus_8``. Intervals are 95 % bootstrap.
+
+    Raises
+    ------
+    DatasetError
+        If the data sets are not there, or FER+ is not joined.
+    OptionError
+        If the labels are neither set.
+    """
+    dataset = data if isinstance(data, FaceDataset) else load_fer2013(data)
+    names = recognizer.card.labels
+    if names not in (EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT):
+        raise OptionError(f"labels {names}: expected {EXPRESSIONS}, with contempt or without")
+    if dataset.votes is None:
+        raise DatasetError("FER2013 was loaded without votes: put fer2013new.csv of FER+ beside it")
+    chosen = dataset.of_split(split)
+    fresh = ~copied_elsewhere(dataset, split)[dataset.split == split]
+    batches = [list(chosen.images[start : start + BATCH]) for start in range(0, len(chosen), BATCH)]
+    table = np.concatenate([recognizer.probabilities(batch) for batch in batches])
+    majority = ferplus_majority(dataset.votes[dataset.split == split])
+    seven = (majority >= 0) & (majority < len(EXPRESSIONS))
+    scores = {
+        "fer2013": accuracy_score(table, chosen.labels, seed=seed),
+        "fer2013_without_copies": accuracy_score(table[fresh], chosen.labels[fresh], seed=seed),
+        "calibration_fer2013": calibration_score(table, chosen.labels, seed=seed),
+        "ferplus_7": accuracy_score(table[seven], majority[seven], seed=seed),
+        "calibration_ferplus": calibration_score(table[seven], majority[seven], seed=seed),
+    }
+    if names == EXPRESSIONS_AND_CONTEMPT:
+        scores["ferplus_8"] = accuracy_score(table[majority >= 0], majority[majority >= 0], seed=seed)
+    return scores

@@ -1,0 +1,278 @@
+"""From a checkpoint to a model file that runs alone: graph, card, and the proof that both agree with the net."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+import mien
+from mien.core.errors import ModelError, OptionError, OutputError
+from mien.core.labels import EXPRESSIONS
+from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard
+from mien.core.types import ByteArray, FloatArray
+from mien.engine.recognizer import Recognizer
+from mien.lab.datasets import FaceDataset
+from mien.lab.evaluation import figures_of_record, fit_temperature, uncertain_threshold
+from mien.lab.models import FaceNet, megaflops, parameter_count
+from mien.lab.training import Checkpoint, head_labels
+
+TOLERANCE = 1e-4
+HALF_FROM = 1024  # smaller tensors (norms, biases) stay in single precision: they cost nothing
+LARGEST_BYTES = 10_000_000
+
+LICENSE = (
+    "Weights for research use only: trained on FER2013 (research use) and, where the card names it, the votes of FER+ "
+    "(MIT). See mien/weights/LICENSE."
+)
+LIMITS = (
+    "Reads visible expressions, not what someone feels. Trained on 48x48 gray faces from the web; weaker on profiles, "
+    "covered or very small faces and on groups rare in FER2013; disgust and fear are the least sure. Not for inferring "
+    "emotions at work or in education (EU AI Act, Art. 5(1)(f)), nor for decisions about people."
+)
+
+
+class ExportedNet(nn.Module):
+    """A net as it ships: uint8 crops in, calibrated probabilities of the seven expressions out.
+
+    Parameters
+    ----------
+    net : FaceNet
+    head : str
+        The head that answers; contempt's share of a FER+ head is left out.
+    temperature : float
+    """
+
+    def __init__(self, net: FaceNet, head: str, temperature: float) -> None:
+        super().__init__()
+        self.net = net
+        self.head = head
+        self.temperature = temperature
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return (N, 7) probabilities of (N, 1, S, S) uint8 crops."""
+        return torch.softmax(self.logits(crops) / self.temperature, dim=1)
+
+    def logits(self, crops: Tensor) -> Tensor:
+        """Return (N, 7) logits before temperature."""
+        return self.net(crops.float())[self.head][:, : len(EXPRESSIONS)]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is measured on `PublicTest`, before the card is written."""
+
+    temperature: float
+    uncertain_below: float
+    coverage: float
+
+
+def export(
+    checkpoint: Checkpoint,
+    head: str,
+    out: str | Path,
+    *,
+    name: str,
+    version: str,
+    data: FaceDataset,
+    training_data: dict[str, str],
+) -> ModelCard:
+    """Write one head of a trained net as a model file with its card inside.
+
+    Temperature and threshold are fitted on `PublicTest`; the scores on the card are measured through
+    :class:`~mien.engine.recognizer.Recognizer` on the very file, then only metadata is added.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    head : {"fer2013", "ferplus"}
+    out : path_like
+        The ``.onnx`` file to write.
+    name, version : str
+        As they stand on the card.
+    data : FaceDataset
+        FER2013 joined with FER+.
+    training_data : dict of str to str
+        What the net was trained on, with hashes.
+
+    Returns
+    -------
+    ModelCard
+
+    Raises
+    ------
+    OptionError
+        If the checkpoint has no such head.
+    ModelError
+        If the file's numbers differ from the net's, or the file is larger than 10 MB.
+    OutputError
+        If `out` cannot be written.
+    """
+    if head not in checkpoint.net.heads:
+        raise OptionError(f"no head {head!r} in this checkpoint: it has {', '.join(checkpoint.net.heads)}")
+    out = Path(out)
+    half_precision(checkpoint.net)
+    calibration = calibrate(checkpoint.net, head, data.of_split("PublicTest"))
+    card = ModelCard(
+        name=name,
+        version=version,
+        labels=EXPRESSIONS,
+        input_size=checkpoint.net.input_size,
+        architecture=checkpoint.net.architecture,
+        parameters=parameter_count(checkpoint.net.trunk) + parameter_count(checkpoint.net.heads[head]),
+        mflops=megaflops(checkpoint.net),
+        training_data=training_data,
+        recipe={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(checkpoint.recipe).items()},
+        seed=checkpoint.recipe.seed,
+        license=LICENSE,
+        limits=LIMITS,
+        code_version=mien.__version__,
+        **asdict(calibration),
+    )
+    net = ExportedNet(checkpoint.net, head, calibration.temperature).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder) / out.name
+        write_model(net, card, alone)
+        recognizer = Recognizer(Model(alone))
+        check_numbers(recognizer, net, golden_crops(card.input_size))
+        card = replace(card, scores=figures_of_record(recognizer, data))
+        content = with_card(alone.read_bytes(), card)
+    _write(content, out)
+    return card
+
+
+def calibrate(net: FaceNet, head: str, public: FaceDataset) -> Calibration:
+    """Fit temperature and threshold on `PublicTest`: temperature by the head's own labels, threshold by FER+."""
+    exported = ExportedNet(net, head, 1.0).eval()
+    logits = _in_batches(exported.logits, public.images)
+    own, majority = head_labels(public, head), head_labels(public, "ferplus")
+    temperature = fit_temperature(logits[own >= 0], own[own >= 0])
+    probabilities = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).numpy()
+    known = majority >= 0
+    right = probabilities[known].argmax(axis=1) == majority[known]
+    threshold, coverage = uncertain_threshold(probabilities[known], right)
+    return Calibration(temperature, threshold, coverage)
+
+
+def half_precision(net: nn.Module) -> None:
+    """Round the large weights of a net to half precision, in place, so that it equals its file."""
+    for parameter in net.parameters():
+        if parameter.numel() >= HALF_FROM:
+            parameter.data = parameter.data.half().float()
+
+
+def write_model(net: ExportedNet, card: ModelCard, path: Path) -> None:
+    """Write the graph of a net with its card; large weights are stored in half precision and cast when loaded."""
+    crops = torch.zeros(2, 1, card.input_size, card.input_size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The exporter warns of its own deprecated calls, whatever it is given.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(torch|onnxscript|copyreg).*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|onnxscript|copyreg).*")
+        program = torch.onnx.export(
+            net,
+            (crops,),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            optimize=False,  # it would melt the norms into the convolutions, and read_weights could not go on from them
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: torch.export.Dim("faces")},),
+        )
+    assert program is not None  # only the old exporter returns None
+    model = program.model_proto
+    _store_half(model.graph)
+    path.write_bytes(with_card(model.SerializeToString(), card))
+
+
+def with_card(content: bytes, card: ModelCard) -> bytes:
+    """Return a model file with its card replaced; nothing else changes."""
+    model = onnx.load_model_from_string(content)
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    model.producer_name, model.producer_version, model.doc_string = "mien", card.code_version, ""
+    serialized: bytes = model.SerializeToString()
+    if len(serialized) > LARGEST_BYTES:
+        raise ModelError(f"the model file would have {len(serialized) / 1e6:.1f} MB: expected at most 10 MB")
+    return serialized
+
+
+def _store_half(graph: onnx.GraphProto) -> None:
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM:
+            continue
+        wanted = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{wanted}.half"))
+        casts.append(helper.make_node("Cast", [f"{wanted}.half"], [wanted], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the weights in a model file by the names they have in :class:`~mien.lab.models.FaceNet`.
+
+    Raises
+    ------
+    ModelError
+        If the file is no model file of mien.
+    """
+    Model(path)
+    graph = onnx.load_model(path).graph
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    return {
+        name.removeprefix("net.").removesuffix(".half"): torch.from_numpy(values.astype(np.float32))
+        for name, values in arrays.items()
+        if name.startswith("net.")
+    }
+
+
+def golden_crops(size: int) -> ByteArray:
+    """Return (64, 1, size, size) uint8 crops that every export is checked on: noise, gradients, flat, extreme."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (32, size, size))
+    ramp = np.linspace(0, 255, size)
+    slopes = [np.add.outer(a * ramp, (1 - a) * ramp) for a in np.linspace(0, 1, 24)]
+    flat = [np.full((size, size), value) for value in (0, 1, 64, 127, 128, 200, 254, 255)]
+    return np.concatenate([noise, np.array(slopes), np.array(flat)]).astype(np.uint8)[:, None]
+
+
+def check_numbers(recognizer: Recognizer, net: ExportedNet, crops: ByteArray) -> None:
+    """Compare a model file with the net that it was written from.
+
+    Raises
+    ------
+    ModelError
+        If a probability differs by more than 0.0001.
+    """
+    difference = float(np.abs(recognizer.model.run(crops) - _in_batches(net, crops[:, 0])).max())
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"the exported graph differs from the net by {difference:.2g}: expected at most {TOLERANCE}; "
+            "nothing was written"
+        )
+
+
+def _in_batches(run: Callable[[Tensor], Tensor], images: ByteArray) -> FloatArray:
+    faces = torch.from_numpy(images).unsqueeze(1)
+    with torch.inference_mode():
+        return torch.cat([run(faces[start : start + 256]) for start in range(0, len(faces), 256)]).numpy()
+
+
+def _write(content: bytes, path: Path) -> None:
+    beside = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error

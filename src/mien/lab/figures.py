@@ -1,0 +1,228 @@
+"""Still figures of data and results: each function returns a matplotlib ``Figure``; :func:`save` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.core.errors import DatasetError, MissingExtraError, OutputError
+from mien.lab.datasets import SIDE, FaceDataset
+from mien.lab.datasets.files import read_csv
+from mien.lab.evaluation import CalibrationBins
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+except ImportError as error:
+    raise MissingExtraError("matplotlib", "mien[analysis]") from error
+
+# Okabe and Ito's colors, which people with any kind of color vision can tell apart.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+FAINT = "#777777"
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E5E5",
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the one style of all figures, without changing matplotlib's own settings."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@_styled
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure; the suffix (.png, .svg, .pdf) is its format.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be written ({error}): expected a path like figure.png") from error
+
+
+@_styled
+def training_curves(history: str | Path) -> Figure:
+    """Draw accuracy and loss by epoch, as Figs. 8 and 9 of the paper.
+
+    Parameters
+    ----------
+    history : path_like
+        CSV file with the columns ``epoch, train_loss, train_accuracy, val_loss, val_accuracy``, among others; values
+        may be empty where nothing was measured.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, a column is missing, or a value is no number.
+    """
+    names = ("epoch", "train_accuracy", "val_accuracy", "train_loss", "val_loss")
+    rows = [_numbers(Path(history), line, values) for line, values in read_csv(Path(history), names)]
+    epoch, *columns = np.array(rows, np.float64).reshape(-1, len(names)).T
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, title, curves in zip(panels, ("Accuracy", "Loss"), (columns[:2], columns[2:]), strict=True):
+        for curve, name, color, dash in zip(curves, ("training", "validation"), COLORS, ("--", "-"), strict=False):
+            known = np.isfinite(curve)
+            axes.plot(epoch[known], curve[known], dash, color=color, label=name, marker="." if known.sum() < 3 else "")
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    panels[1].set_ylabel("cross-entropy, nats")
+    panels[0].legend(loc="lower right")
+    return figure
+
+
+def _numbers(path: Path, line: int, values: list[str]) -> list[float]:
+    try:
+        return [float(value or "nan") for value in values]
+    except ValueError as error:
+        raise DatasetError(f"{path}, line {line}: {error}: expected numbers or nothing") from error
+
+
+@_styled
+def confusion_matrix(confusion: npt.ArrayLike, labels: tuple[str, ...]) -> Figure:
+    """Draw a confusion matrix: counts, over shade and share of the row, as Fig. 11 of the paper.
+
+    Parameters
+    ----------
+    confusion : (K, K) array_like of int
+        Row: true class, column: answer.
+    labels : tuple of str
+        The K classes.
+    """
+    counts = np.asarray(confusion, np.int64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.6 + 0.72 * len(labels)
+    figure = Figure(figsize=(side, side - 0.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row - 0.12, f"{count:,}", ha="center", va="center", color=color)
+        share = f"{100 * shares[row, column]:.0f} %"
+        axes.text(column, row + 0.22, share, ha="center", va="center", color=color, fontsize=7.5)
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, labels)
+    axes.set(xlabel="answer", ylabel="label", title=f"Counts, and share of each label ({counts.sum():,} faces)")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@_styled
+def reliability_diagram(bins: CalibrationBins) -> Figure:
+    """Draw how often an answer of some confidence is right, and how many answers have it.
+
+    Parameters
+    ----------
+    bins : CalibrationBins
+        Of :func:`mien.lab.evaluation.calibration_bins`.
+    """
+    figure = Figure(figsize=(4.8, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    left, width, filled = bins.edges[:-1], np.diff(bins.edges), bins.counts > 0
+    upper.bar(left[filled], bins.accuracy[filled], width[filled], align="edge", color=COLORS[0], edgecolor="white")
+    upper.plot([0, 1], [0, 1], "--", color=FAINT, label="perfectly calibrated")
+    upper.plot(
+        bins.confidence[filled], bins.accuracy[filled], "o", color=COLORS[4], label="mean of each bin", clip_on=False
+    )
+    upper.set(ylabel="share of right answers", ylim=(0, 1), xlim=(0, 1))
+    upper.set_title(f"Expected calibration error {bins.error:.3f}")
+    upper.legend(loc="upper left")
+    lower.bar(left, bins.counts, width, align="edge", color=COLORS[5], edgecolor="white")
+    lower.set(xlabel="confidence (top probability)", ylabel="faces")
+    return figure
+
+
+@_styled
+def samples(dataset: FaceDataset, *, per_class: int = 10, seed: int = 0) -> Figure:
+    """Draw random faces of each class, as Fig. 6 of the paper; classes without faces are left out.
+
+    Data sets do not allow all of their faces to be published: keep the figure to yourself.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+    per_class : int
+        Faces in each row.
+    seed : int
+        Seed of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    present = [label for label, count in enumerate(dataset.class_counts().values()) if count]
+    step = SIDE + 2
+    mosaic = np.full((len(present) * step, per_class * step), 255, np.uint8)
+    for row, label in enumerate(present):
+        drawn = generator.permutation(np.flatnonzero(dataset.labels == label))[:per_class]
+        for column, image in enumerate(dataset.images[drawn]):
+            mosaic[row * step : row * step + SIDE, column * step : column * step + SIDE] = image
+    figure = Figure(figsize=(1.2 + 0.7 * per_class, 0.7 * max(len(present), 1)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([row * step + SIDE / 2 for row in range(len(present))], [dataset.label_names[i] for i in present])
+    axes.tick_params(left=False)
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    return figure
+
+
+@_styled
+def class_histogram(dataset: FaceDataset) -> Figure:
+    """Draw the number of faces of each class, stacked by where they come from, as Fig. 7 of the paper."""
+    origins = _origins(dataset)
+    places, heights = np.arange(len(dataset.label_names)), np.zeros(len(dataset.label_names), np.int64)
+    figure = Figure(figsize=(3.8 + 0.85 * len(places), 3.8), layout="constrained")
+    axes = figure.subplots()
+    for index, origin in enumerate(dict.fromkeys(origins)):
+        part = dataset[np.equal(origins, origin)]
+        counts = np.array(list(part.class_counts().values()))
+        color = COLORS[index % len(COLORS)]
+        axes.bar(places, counts, 0.75, bottom=heights, label=f"{origin} ({len(part):,})", color=color)
+        heights += counts
+    for place, height in zip(places, heights.tolist(), strict=True):
+        axes.annotate(f"{height:,}", (place, height), (0, 2), textcoords="offset points", ha="center", fontsize=8.5)
+    axes.set_xticks(places, dataset.label_names)
+    axes.set(ylabel="faces", ylim=(0, 1.08 * max(heights.max(), 1)))  # room for the counts above the bars
+    axes.set(title=f"Faces of each class ({len(dataset):,} in all)")
+    axes.grid(visible=False, axis="x")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def _origins(dataset: FaceDataset) -> list[str]:
+    """Return data set and split of each face, as a legend names them."""
+    names = {"ck": "CK+48", "fer2013": "FER2013", "folder": "folder"}
+    prefixes = (source.partition(":")[0] for source in dataset.source_ids.tolist())
+    pairs = zip(prefixes, dataset.split.tolist(), strict=True)
+    return [f"{names.get(prefix, prefix)} {split}".strip() for prefix, split in pairs]
