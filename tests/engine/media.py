@@ -69,7 +69,7 @@ def write_video(
     container_options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a clip at a constant rate, or with the given time of each frame.
+    """Write a clip at a constant rate, or with the given time of each frame; no pictures make a clip without frames.
 
     Parameters
     ----------
@@ -79,15 +79,17 @@ def write_video(
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate, options=codec_options or {})
         assert isinstance(stream, VideoStream)
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = pictures[0].shape[:2] if pictures else (48, 64)
         stream.pix_fmt = pixels
         stream.codec_context.thread_count = 1
+        stream.bit_rate = 8_000_000
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         if times_ms is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         if sound_s:
             _write_silence(container, sound_s)
+        container.start_encoding()
         for index, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             if times_ms is not None:

@@ -11,6 +11,7 @@ import socket
 import tempfile
 import threading
 import time
+import wave
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -47,7 +48,7 @@ def times_s(path: Path) -> list[float]:
 
 def next_descriptor() -> int:
     """Return the lowest free file descriptor; it rises where one has leaked."""
-    with open(os.devnull, "rb") as file:
+    with Path(os.devnull).open("rb") as file:
         return file.fileno()
 
 
@@ -154,13 +155,15 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, name: str, codec: str, 
 @settings(max_examples=15)
 @given(share=st.floats(0.25, 0.85))
 def test_a_cut_video_gives_what_came_before_and_then_says_so(share: float) -> None:
-    pictures = [np.roll(portrait(), 5 * index, axis=1) for index in range(50)]
+    pictures = [np.roll(portrait(), 5 * index, axis=1) for index in range(20)]
     with tempfile.TemporaryDirectory() as folder:
-        path = write_video(Path(folder, "cut.mp4"), pictures, container_options=FAST_START)
+        path = write_video(
+            Path(folder, "cut.mov"), pictures, codec="mjpeg", pixels="yuvj420p", container_options=FAST_START
+        )
         whole = list(frames(path))
         read, message = read_until_broken(cut(path, share))
     assert f"breaks off after {len(read)} frames" in message
-    assert 5 < len(read) < len(whole)
+    assert 0 < len(read) < len(whole)
     for frame, expected in zip(read, whole[: len(read)], strict=True):
         assert frame.time_s == expected.time_s
         np.testing.assert_array_equal(frame.image, expected.image)
@@ -170,7 +173,7 @@ def test_a_cut_video_gives_what_came_before_and_then_says_so(share: float) -> No
 def test_containers_that_are_cut_say_so(tmp_path: Path, name: str) -> None:
     pictures = [np.roll(portrait(), 5 * index, axis=1) for index in range(50)]
     codec = "flv" if name.endswith("flv") else "mpeg4"
-    read, message = read_until_broken(cut(write_video(tmp_path / name, pictures, codec=codec), 0.5))
+    read, message = read_until_broken(cut(write_video(tmp_path / name, pictures, codec=codec), 0.6))
     assert f"breaks off after {len(read)} frames" in message
     assert 10 < len(read) < 40
 
@@ -187,10 +190,9 @@ def test_damage_in_the_middle_is_left_out_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = write_video(tmp_path / "clip.avi", [portrait()] * 20, codec="mjpeg", pixels="yuvj420p")
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 300] = np.random.default_rng(0).bytes(300)
-    path.write_bytes(content)
+    first, *others = path.read_bytes().split(b"\xff\xd8\xff")
+    others[9] = bytes(len(others[9]) - 16) + others[9][-16:]  # the end is the head of the next chunk
+    path.write_bytes(b"\xff\xd8\xff".join([first, *others]))
     read = times_s(path)
     assert len(read) == 19
     assert read[-1] == 19 / 25
@@ -198,23 +200,24 @@ def test_damage_in_the_middle_is_left_out_with_a_warning(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", ["no frames", "only sound"])
-def test_a_video_without_pictures_is_refused(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "clip.mkv"
-    if kind == "no frames":
-        write_video(path, [portrait()], codec="ffv1", pixels="bgr0")
-        content = path.read_bytes()
-        path.write_bytes(content[: content.index(b"\x1f\x43\xb6\x75")])  # where the first cluster of frames starts
-    else:
-        import wave
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("no.avi", "has no frame"), ("no.mkv", "holds no picture"), ("no.mp4", "is an MP4 without pictures")],
+)
+def test_a_video_without_frames_is_refused(tmp_path: Path, name: str, match: str) -> None:
+    read, message = read_until_broken(write_video(tmp_path / name, []))
+    assert read == []
+    assert match in message
 
-        path = tmp_path / "sound.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setparams((1, 2, 8000, 0, "NONE", ""))
-            file.writeframes(bytes(8000))
+
+def test_sound_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(8000))
     read, message = read_until_broken(path)
     assert read == []
-    assert ("no frame that can be decoded" if kind == "no frames" else "is no picture or video") in message
+    assert "holds no picture" in message
 
 
 # --- opening and closing
@@ -296,7 +299,7 @@ def test_an_unknown_scheme_is_told() -> None:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base's
         pass
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import math
@@ -43,11 +42,20 @@ class _JsonRows:
         self._file.flush()
 
 
+class _CsvLines:
+    """Ends lines in a line feed; told to do so itself, csv would leave a carriage return in a file name unquoted."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write((line.removesuffix("\r\n") + "\n").encode("utf-8", "backslashreplace"))
+
+
 class _CsvRows:
     def __init__(self, file: IO[bytes], header: Row) -> None:
         self._file = file
-        text = codecs.getwriter("utf-8")(file, "backslashreplace")
-        self._rows = csv.DictWriter(text, header["columns"], lineterminator="\n")
+        self._rows = csv.DictWriter(_CsvLines(file), header["columns"], lineterminator="\r\n")
         self._rows.writeheader()
 
     def write(self, rows: list[Row]) -> None:
@@ -182,8 +190,12 @@ class Table(Writer):
             self._finish()
 
     def _finish(self) -> None:
-        if self._place:
-            self._file.close()
+        if self._place is None:
+            return
+        try:
+            with as_output_error(self.path):
+                self._file.close()
+        finally:
             self._place.finish(keep=self._frames > 0)
 
 

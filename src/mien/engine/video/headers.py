@@ -115,8 +115,10 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of each segment up to the first scan."""
     start, marker = 2, 0
     while marker != _JPEG_START_OF_SCAN:
-        while content[start + 1] == 0xFF:  # fill bytes are legal before a marker
+        while content[start : start + 2] == b"\xff\xff":  # fill bytes are legal before a marker
             start += 1
+        if start + 4 > len(content):
+            raise BrokenHeaderError("the JPEG header ends early")
         prefix, marker, length = struct.unpack_from(">BBH", content, start)
         if prefix != 0xFF or length < 2:
             raise BrokenHeaderError("the JPEG header is damaged")
@@ -259,7 +261,7 @@ def _avif_properties(content: bytes, name: bytes) -> list[bytes]:
     start, values = found + 4, []
     while found > 0 and start + 8 <= end:
         length, kind = struct.unpack_from(">I4s", content, start)
-        if kind == name:
+        if kind == name and length > 8:
             values.append(content[start + 8 : start + length])
         start += max(length, 8)
     return values

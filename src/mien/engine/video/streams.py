@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,8 @@ FALLBACK_RATE = Fraction(25)
 CUT_S = 0.5
 """A file whose last frame ends this much before the time that its index promises has been cut."""
 
-_UNREADABLE = "is no picture or video that can be read: expected an image or video file; convert it"
+_UNREADABLE = "holds no picture that can be read: expected an image or video file"
+_NO_INDEX = "is an MP4 without pictures, or breaks off before its index: copy or record it again"
 _PROMISING = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # the others estimate their length from what is there
 
 
@@ -73,9 +75,8 @@ def open_stream(source: str, *, timeout_s: float | None = None) -> Iterator[tupl
     is_url = timeout_s is not None
     # The prefix, since a colon in a name makes a protocol of what stands before it; the list, since a playlist on
     # disk must not reach into the network.
-    name, options = (
-        (source, {"rtsp_transport": "tcp"}) if is_url else (f"file:{source}", {"protocol_whitelist": "file"})
-    )
+    name = source if is_url else f"file:{source}"
+    options = {"rtsp_transport": "tcp"} if is_url else {"protocol_whitelist": "file"}
     started = time.monotonic()
     try:
         container = av.open(name, timeout=timeout_s, options=options, metadata_errors="replace")
@@ -86,9 +87,9 @@ def open_stream(source: str, *, timeout_s: float | None = None) -> Iterator[tupl
             raise _unanswered(source, timeout_s) from error
         raise MediaError(f"{source}: cannot be opened ({error.strerror}): check the address and network") from error
     with container:
-        tracks = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic and s.width]
-        if not tracks:
-            raise MediaError(f"{source}: {_UNREADABLE}")
+        tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
+        if not any(track.width for track in tracks):
+            raise MediaError(f"{source}: {_UNREADABLE if is_url else _why_unreadable(source)}")
         stream = max(tracks, key=lambda track: track.frames)  # an animated AVIF also has a still as a track
         check_pixels(source, stream.width, stream.height)
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -101,7 +102,7 @@ def open_stream(source: str, *, timeout_s: float | None = None) -> Iterator[tupl
 def _why_unreadable(path: str) -> str:
     with Path(path).open("rb") as file:
         is_mp4 = file.read(8)[4:] in (b"ftyp", b"mdat", b"moov")
-    return "breaks off before its index, so no frame can be found: copy or record it again" if is_mp4 else _UNREADABLE
+    return _NO_INDEX if is_mp4 else _UNREADABLE
 
 
 def is_still(container: InputContainer) -> bool:
@@ -240,17 +241,19 @@ class _Clock:
         if stamp is None:
             return last_s + self._step_s
         now_s = stamp * self.unit_s - self._start_s
+        if now_s > last_s:
+            return now_s
         if now_s < last_s - 1:  # the stream's clock was set back, as in joined recordings
             self._start_s += now_s - last_s - self._step_s
             return last_s + self._step_s
-        return max(now_s, last_s + self._step_s / 100)
+        return last_s + self._step_s / 100
 
 
 def _length_s(stream: VideoStream, unit_s: Fraction) -> float:
     if stream.duration is not None:
         return float(stream.duration * unit_s)
-    hours, minutes, seconds = stream.metadata.get("DURATION", "0:0:0").split(":")  # how Matroska keeps it
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))  # how Matroska keeps it
+    return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) if stated else 0.0
 
 
 def _upright(frame: VideoFrame, stream: VideoStream) -> ByteArray:

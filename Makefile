@@ -1,0 +1,42 @@
+# make demo   sets up the core and reads a photo and a short video
+# make test   sets up everything and runs every check
+# make check  lint, format, types and layers only: what runs before each commit
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check
+
+demo: $(VENV)/core
+	$(BIN)/mien demo
+
+test: check
+	$(BIN)/pytest
+
+check: $(VENV)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The files `python`, `core` and `dev` in .venv say what is installed, so that nothing is installed twice.
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; old = sys.version_info < (3, 11); \
+	sys.exit("mien needs Python 3.11 or newer, %s is %d.%d: make PYTHON=python3.12" % (sys.executable, *sys.version_info[:2]) if old else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/core: pyproject.toml | $(VENV)/python
+	@echo "installing the core into $(VENV), about 470 MB"
+	$(PIP) --editable . scikit-image
+	@touch $@
+
+# torch first and exactly: anything looser, or kornia before it, brings gigabytes of CUDA.
+$(VENV)/dev: pyproject.toml | $(VENV)/python
+	@echo "installing everything for development into $(VENV), about 2 GB"
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[dev]'
+	@touch $(VENV)/core $@

@@ -1,0 +1,235 @@
+"""From a frame to its result, and the calls that most people need: analyze, analyze_many, stream, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mien.core import preprocess
+from mien.core.errors import OptionError
+from mien.core.types import ByteArray, Faces, FrameResult
+from mien.engine.explain import Explanation, explain_face
+from mien.engine.recognizer import Recognizer, load, model_path
+from mien.engine.tracking import Smoother, Tracker, load_tracker
+from mien.engine.video import expand, frames, probe, read_picture
+from mien.face.detectors import Detector, detect, load_detector
+
+Picture: TypeAlias = Any  # path, PIL image, or array: PIL is not imported to say so
+STILL_KINDS = ("picture", "pages")
+
+
+class Pipeline:
+    """Reads the frames of one stream: finds faces, follows them, reads their expressions, smooths them in time.
+
+    Parameters
+    ----------
+    detector : str or Detector
+        Name as ``mien models`` lists them, or an object with ``detect(image_rgb) -> (boxes_xyxy, scores)``.
+    recognizer : str, path_like or Recognizer
+        Name or path as :func:`mien.load` takes it, or what it returned.
+    tracker : {"default"}, Tracker or None
+        None gives no ids, and so no smoothing.
+    smoothing_s : float
+        Half-life of past answers in seconds; 0 turns smoothing off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pipeline = Pipeline()
+    >>> result = pipeline(np.zeros((120, 160, 3), np.uint8), 0.0)
+    >>> len(result.faces), result.faces.labels[3]
+    (0, 'happy')
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: str | Detector = "auto",
+        recognizer: str | Path | Recognizer = "default",
+        tracker: str | Tracker | None = "default",
+        smoothing_s: float = 0.3,
+    ) -> None:
+        self.detector = load_detector(detector)
+        self.recognizer = _recognizer(recognizer)
+        self._tracker = load_tracker(tracker)
+        self._smoother = Smoother(smoothing_s)
+        self._frame = 0
+
+    def __call__(self, picture: ByteArray, time_s: float, *, source: str = "") -> FrameResult:
+        """Read the next frame.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) ndarray of uint8
+            RGB; other arrays are taken as :func:`mien.analyze` takes them.
+        time_s : float
+            Time of the frame in seconds; it may not go back.
+        source : str
+            What the result is to name as its source.
+
+        Returns
+        -------
+        FrameResult
+            Frames are counted from 0.
+        """
+        picture = preprocess.as_rgb(picture)
+        faces = detect(self.detector, picture)
+        if self._tracker is not None:
+            faces = self._tracker.update(faces, time_s)
+        crops = preprocess.crops(picture, faces.boxes_xyxy, self.recognizer.card.input_size)
+        probabilities = self._smoother.update(faces, self.recognizer.probabilities(crops), time_s)
+        index, self._frame = self._frame, self._frame + 1
+        return FrameResult(source, index, time_s, picture, self.recognizer.answer(faces, probabilities))
+
+
+def analyze(
+    image: Picture, *, detector: str | Detector = "auto", model: str | Path | Recognizer = "default", color: str = "rgb"
+) -> Faces:
+    """Read the expressions in one picture.
+
+    Parameters
+    ----------
+    image : path_like, PIL image or ndarray
+        A picture file; or (H, W), (H, W, 3) or (H, W, 4) uint8, uint16 or bool.
+    detector : str or Detector
+        Name as ``mien models`` lists them, or an object with ``detect(image_rgb) -> (boxes_xyxy, scores)``.
+    model : str, path_like or Recognizer
+        As :func:`mien.load` takes it, or what it returned.
+    color : {"rgb", "bgr"}
+        Order of the channels of an array; OpenCV reads BGR.
+
+    Returns
+    -------
+    Faces
+        The surest detection first.
+
+    Raises
+    ------
+    MediaError
+        If a file is no picture that can be read.
+    OptionError
+        If an array or option is not as described.
+    ModelError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> faces = analyze(astronaut())
+    >>> faces.expressions
+    ('happy',)
+    """
+    return analyze_many([image], detector=detector, model=model, color=color)[0]
+
+
+def analyze_many(
+    images: Iterable[Picture],
+    *,
+    detector: str | Detector = "auto",
+    model: str | Path | Recognizer = "default",
+    color: str = "rgb",
+) -> list[Faces]:
+    """Read the expressions in several pictures; the faces of all of them go through the net in batches.
+
+    Parameters are those of :func:`analyze`; pictures are read one at a time, only crops are kept.
+
+    Returns
+    -------
+    list of Faces
+        One for each picture, in order.
+    """
+    finder, recognizer = load_detector(detector), _recognizer(model)
+    found: list[Faces] = []
+    crops: list[ByteArray] = []
+    for image in images:
+        picture = _picture(image, color)
+        found.append(detect(finder, picture))
+        crops.extend(preprocess.crops(picture, found[-1].boxes_xyxy, recognizer.card.input_size))
+    probabilities = recognizer.probabilities(crops)
+    ends = np.cumsum([len(faces) for faces in found])[:-1] if found else []
+    return [recognizer.answer(faces, part) for faces, part in zip(found, np.split(probabilities, ends), strict=False)]
+
+
+def stream(
+    source: str | Path,
+    *,
+    detector: str | Detector = "auto",
+    model: str | Path | Recognizer = "default",
+    tracker: str | Tracker | None = "default",
+    smoothing_s: float = 0.3,
+) -> Iterator[FrameResult]:
+    """Read the expressions in a video, camera, URL, picture or folder, frame by frame, as they come.
+
+    Parameters
+    ----------
+    source : str or path_like
+        Path of a file or folder, URL (http, rtsp ...), or ``"camera:0"``.
+    detector, model, tracker, smoothing_s
+        As :class:`Pipeline` takes them. Still pictures have neither ids nor smoothing.
+
+    Yields
+    ------
+    FrameResult
+        One for each frame, also where there is no face; of a folder, file after file by name.
+
+    Raises
+    ------
+    MediaError
+        If a source cannot be read, or a video breaks off: after what came before has been yielded.
+    """
+    recognizer, finder = _recognizer(model), load_detector(detector)
+    for name in expand(source):
+        is_still = probe(name).kind in STILL_KINDS
+        follow = None if is_still and isinstance(tracker, str) else tracker
+        pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s)
+        for frame in frames(name):
+            yield pipeline(frame.image, frame.time_s, source=name)
+
+
+def explain(picture: Picture, face: Faces, *, model: str | Path | Recognizer = "default") -> Explanation:
+    """Tell which part of a face made the answer.
+
+    Parameters
+    ----------
+    picture : path_like, PIL image or ndarray
+        As :func:`analyze` takes it, RGB.
+    face : Faces
+        One face of it, for example ``faces[0]``.
+    model : str, path_like or Recognizer
+        As :func:`mien.load` takes it, or what it returned.
+
+    Returns
+    -------
+    Explanation
+        Shares of brows, eyes, nose, mouth and elsewhere, and a saliency map.
+    """
+    return explain_face(_picture(picture, "rgb"), face, _recognizer(model))
+
+
+def _picture(image: Picture, color: str) -> ByteArray:
+    if isinstance(image, (str, Path)):
+        return read_picture(image)
+    if isinstance(image, np.ndarray):
+        return preprocess.as_rgb(image, color=color)
+    if type(image).__module__.startswith("PIL."):
+        from PIL import ImageOps
+
+        return preprocess.as_rgb(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
+    raise OptionError(f"picture is a {type(image).__name__}: expected a path, a PIL image or a numpy array")
+
+
+def _recognizer(model: str | Path | Recognizer) -> Recognizer:
+    if isinstance(model, Recognizer):
+        return model
+    path = model_path(model)
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, _modified_ns: int) -> Recognizer:
+    # One call for each picture is how people write loops: opening the net takes longer than reading a face.
+    return load(path)
