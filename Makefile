@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo test check
 
@@ -24,8 +24,8 @@ check: $(VENV)/dev
 # The files `python`, `core` and `dev` in .venv say what is installed, so that nothing is installed twice.
 
 $(VENV)/python:
-	@$(PYTHON) -c 'import sys; old = sys.version_info < (3, 11); \
-	sys.exit("mien needs Python 3.11 or newer, %s is %d.%d: make PYTHON=python3.12" % (sys.executable, *sys.version_info[:2]) if old else 0)'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+	"mien needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -59,10 +59,12 @@ class ModelCard:
         Share of `PublicTest` faces that are answered at this threshold.
     architecture : str
         Name in the registry of ``mien.lab.models``.
+    head : str
+        What was taught: ``fer2013`` (original labels) or ``ferplus`` (votes of FER+).
     parameters : int
         Number of weights.
     mflops : float
-        Millions of multiply-adds for one face.
+        Millions of floating-point operations for one face; a multiply-add counts as two.
     training_data : dict of str to str
         Data set and split, with the SHA-256 of what was used.
     recipe : dict
@@ -87,6 +89,7 @@ class ModelCard:
     uncertain_below: float
     coverage: float
     architecture: str
+    head: str
     parameters: int
     mflops: float
     training_data: dict[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +102,7 @@ def resize(image: ByteArray, size: int) -> ByteArray:
     return np.asarray(cv2.resize(image, (size, size), interpolation=interpolation), np.uint8)
 
 
-def batch(crops: list[ByteArray] | tuple[ByteArray, ...] | ByteArray, size: int) -> ByteArray:
+def batch(crops: Sequence[ByteArray] | ByteArray, size: int) -> ByteArray:
     """Stack face crops of any size into the array that a net takes.
 
     Parameters

@@ -87,4 +87,5 @@ def _masks(size: int) -> FloatArray:
     places = np.arange(size) + 0.5
     spread = WINDOW_SHARE * size / 2
     along: np.ndarray[Any, Any] = np.exp(-(((places[None, :] - centers[:, None]) / spread) ** 2))
-    return np.einsum("ay,bx->abyx", along, along).reshape(-1, size, size).astype(np.float32)
+    masks: FloatArray = np.einsum("ay,bx->abyx", along, along).reshape(-1, size, size).astype(np.float32)
+    return masks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -150,8 +151,10 @@ def analyze_many(
         found.append(detect(finder, picture))
         crops.extend(preprocess.crops(picture, found[-1].boxes_xyxy, recognizer.card.input_size))
     probabilities = recognizer.probabilities(crops)
-    ends = np.cumsum([len(faces) for faces in found])[:-1] if found else []
-    return [recognizer.answer(faces, part) for faces, part in zip(found, np.split(probabilities, ends), strict=False)]
+    ends = accumulate(len(faces) for faces in found)
+    return [
+        recognizer.answer(faces, probabilities[end - len(faces) : end]) for faces, end in zip(found, ends, strict=True)
+    ]
 
 
 def stream(

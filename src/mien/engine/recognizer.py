@@ -66,19 +66,6 @@ class Recognizer:
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(self.card.labels)), np.float32)
 
-    def recognize(self, picture: ByteArray, faces: Faces) -> Faces:
-        """Return the faces of a picture with probabilities, expressions and confidences.
-
-        Parameters
-        ----------
-        picture : (H, W, 3) ndarray of uint8
-            RGB.
-        faces : Faces
-            Boxes of mien's convention.
-        """
-        crops = preprocess.crops(picture, faces.boxes_xyxy, self.card.input_size)
-        return self.answer(faces, self.probabilities(crops))
-
     def answer(self, faces: Faces, probabilities: FloatArray) -> Faces:
         """Return faces with these probabilities, and the expressions that follow by the card's threshold."""
         return faces.recognized(probabilities, self.card.labels, uncertain_below=self.card.uncertain_below)

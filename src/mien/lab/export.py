@@ -127,6 +127,7 @@ def export(
         labels=EXPRESSIONS,
         input_size=checkpoint.net.input_size,
         architecture=checkpoint.net.architecture,
+        head=head,
         parameters=parameter_count(checkpoint.net.trunk) + parameter_count(checkpoint.net.heads[head]),
         mflops=megaflops(checkpoint.net),
         training_data=training_data,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -173,6 +174,25 @@ ARCHITECTURES = {
 """Every net by name."""
 
 
+def load_weights(net: FaceNet, weights: Mapping[str, Tensor]) -> None:
+    """Load the trunk, and whatever heads are there, from weights by name.
+
+    Raises
+    ------
+    OptionError
+        If the trunk's weights do not fit the architecture.
+    """
+    own = net.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    missing = [n for n in own if n.startswith("trunk.") and n not in fitting and not n.endswith("num_batches_tracked")]
+    if missing:
+        raise OptionError(
+            f"the weights do not fit {net.architecture!r}: {missing[0]} (and {len(missing) - 1} more) "
+            "is missing or has another shape; start from a net of the same architecture"
+        )
+    net.load_state_dict(fitting, strict=False)
+
+
 def parameter_count(net: nn.Module) -> int:
     """Return the number of trained weights."""
     return sum(parameter.numel() for parameter in net.parameters())
@@ -182,5 +202,5 @@ def megaflops(net: FaceNet) -> float:
     """Return the millions of floating-point operations for one face; a multiply-add counts as two."""
     face = torch.zeros(1, 1, net.input_size, net.input_size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net.eval()(face)
+        deepcopy(net).eval()(face)
     return float(counter.get_total_flops()) / 1e6

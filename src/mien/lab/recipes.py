@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,9 @@ from mien.core.errors import OptionError
 
 SCHEDULES = ("one-cycle", "cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
+PRECISIONS = ("bf16-mixed", "32-true")
+
+_KINDS = {str: "text in quotes", int: "a whole number", float: "a number", tuple: "a list of texts"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Recipe:
         one whose loss and accuracy stand first in the curves.
     epochs, batch_size : int
     optimizer : {"sgd", "adam"}
-        SGD has Nesterov momentum 0.9.
+        SGD has Nesterov momentum 0.9. Adam's weight decay is decoupled (AdamW); without decay it is Adam itself.
     learning_rate : float
         The highest.
     schedule : {"one-cycle", "cosine", "constant"}
@@ -43,8 +47,8 @@ class Recipe:
         Applied to hard labels only: votes are soft of themselves.
     average_decay : float
         Decay of the exponential moving average of the weights for each step; 0 turns it off.
-    precision : str
-        As Lightning Fabric names it: ``bf16-mixed`` or ``32-true``.
+    precision : {"bf16-mixed", "32-true"}
+        As Lightning Fabric names it.
     processes : int
         Processes (or GPUs) that share each batch; each has one thread, since two threads wait for each other
         whenever anything else runs (measured: 196 faces a second with one thread, 37 with two).
@@ -69,17 +73,24 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, choices in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise OptionError(f"recipe: {name} is {getattr(self, name)!r}: expected one of {', '.join(choices)}")
         for name in ("epochs", "batch_size", "processes"):
             if getattr(self, name) < 1:
                 raise OptionError(f"recipe: {name} is {getattr(self, name)}: expected at least 1")
-        if self.schedule not in SCHEDULES:
-            raise OptionError(f"recipe: schedule is {self.schedule!r}: expected one of {', '.join(SCHEDULES)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise OptionError(f"recipe: optimizer is {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
+        for name in ("learning_rate", "mixup_alpha"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise OptionError(f"recipe: {name} is {getattr(self, name)}: expected a number above 0")
+        for name in ("weight_decay", "mixup", "label_smoothing", "average_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"recipe: {name} is {getattr(self, name)}: expected 0 to 1")
+        if self.seed < 0:
+            raise OptionError(f"recipe: seed is {self.seed}: expected 0 or more")
         if self.batch_size % self.processes:
             raise OptionError(f"recipe: batch_size {self.batch_size} cannot be shared by {self.processes} processes")
-        if not self.heads:
-            raise OptionError("recipe: heads is empty: expected 'fer2013', 'ferplus' or both")
+        if not self.heads or len(set(self.heads)) < len(self.heads):
+            raise OptionError(f"recipe: heads are {list(self.heads)}: expected 'fer2013', 'ferplus' or both, each once")
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -116,5 +127,5 @@ def _typed(value: object, expected: type, name: str) -> object:
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not expected:
-        raise OptionError(f"{name} is {value!r}: expected {expected.__name__}")
+        raise OptionError(f"{name} is {value!r}: expected {_KINDS[expected]}")
     return value

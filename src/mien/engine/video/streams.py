@@ -139,12 +139,14 @@ def stream_frames(source: str, *, timeout_s: float | None = None) -> Generator[F
     """
     with open_stream(source, timeout_s=timeout_s) as (container, stream):
         clock, tally = _Clock(container, stream), _Tally()
+        aspect, turn = stream.sample_aspect_ratio or Fraction(1), None
         count, end_s = 0, 0.0
         try:
             for frame in _decoded(container, stream, tally):
                 time_s = clock.time_s(frame)
                 end_s = time_s + float(frame.duration * clock.unit_s)
-                yield Frame(count, time_s, _upright(frame, stream))
+                turn = turn or _Turn.of(frame)
+                yield Frame(count, time_s, _picture(frame, aspect, turn))
                 count += 1
         except av.error.ExitError as error:
             raise _unanswered(source, timeout_s, f" after {count} frames") from error
@@ -256,19 +258,36 @@ def _length_s(stream: VideoStream, unit_s: Fraction) -> float:
     return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) if stated else 0.0
 
 
-def _upright(frame: VideoFrame, stream: VideoStream) -> ByteArray:
-    """Return the picture as a player shows it: turned, mirrored, its pixels made square."""
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    width = frame.width if aspect == 1 or not 1 / 4 <= aspect <= 4 else round(frame.width * aspect)
-    rgb = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV 18 fails on kinds of side data that it does not know, Exif among them
-        return np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90), np.uint8)
-    if isinstance(matrix, SideData):
+@dataclass(frozen=True)
+class _Turn:
+    """How stored pixels become upright: rows and columns swapped, then every row and column in this direction."""
+
+    is_transposed: bool
+    down: int
+    across: int
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> _Turn:
+        """Read the display matrix; of one frame only, since its side data keep a frame alive (+190 MB at 720p)."""
+        try:
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+        except ValueError:  # PyAV 18 fails on kinds of side data that it does not know, Exif among them
+            return _QUARTERS[frame.rotation // 90 % 4]
+        if not isinstance(matrix, SideData):
+            return _QUARTERS[0]
         (a, b, _), (c, d, _), _ = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
-        is_transposed = abs(b) > abs(a)
+        is_transposed = bool(abs(b) > abs(a))
         across, down = (c, b) if is_transposed else (a, d)
-        rgb = rgb.transpose(1, 0, 2) if is_transposed else rgb
-        rgb = rgb[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
-    return np.ascontiguousarray(rgb, np.uint8)
+        return cls(is_transposed, -1 if down < 0 else 1, -1 if across < 0 else 1)
+
+
+_QUARTERS = (_Turn(False, 1, 1), _Turn(True, -1, 1), _Turn(False, -1, -1), _Turn(True, 1, -1))  # to the left
+
+
+def _picture(frame: VideoFrame, aspect: Fraction, turn: _Turn) -> ByteArray:
+    """Return the picture as a player shows it: its pixels made square, turned, mirrored."""
+    is_square = aspect == 1 or not 1 / 4 <= aspect <= 4
+    width = frame.width if is_square else round(frame.width * aspect)
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    rgb = rgb.transpose(1, 0, 2) if turn.is_transposed else rgb
+    return np.ascontiguousarray(rgb[:: turn.down, :: turn.across], np.uint8)

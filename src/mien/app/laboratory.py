@@ -1,0 +1,113 @@
+"""What ``mien train``, ``evaluate`` and ``export`` do."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.core.errors import MissingExtraError, OutputError
+from mien.core.labels import EXPRESSIONS
+from mien.core.model import ModelCard
+from mien.core.types import FloatArray, IntArray
+from mien.engine.recognizer import load, model_path
+from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, load_fer2013, manifest
+
+if TYPE_CHECKING:
+    from mien.lab.evaluation import Evaluation
+    from mien.lab.training import Checkpoint
+
+
+def train(config: Path, out: Path, data: Path | None, init: str | None) -> Checkpoint:
+    """Train on FER2013 `Training`, watch `PublicTest`, and leave a manifest of the data beside the run."""
+    _need_torch()
+    from mien.lab.export import read_weights
+    from mien.lab.recipes import read_recipe
+    from mien.lab.training import train as run
+
+    recipe = read_recipe(config)
+    weights = None if init is None else read_weights(model_path(init))
+    faces = load_fer2013(data)
+    training, validation = faces.of_split("Training"), faces.of_split("PublicTest")
+    checkpoint = run(recipe, training, validation, out, init=weights, progress=True)
+    content = manifest(_files(data), {"training": training, "validation": validation})
+    _write_text(out / "manifest.json", json.dumps(content, indent=2))
+    return checkpoint
+
+
+def evaluate(model: str, data: Path | None, split: str, out: Path | None) -> dict[str, Evaluation]:
+    """Measure a net against the original labels and the FER+ majority; write reports and figures into `out`."""
+    from mien.lab.evaluation import evaluate as measure
+
+    recognizer = load(model)
+    faces = load_fer2013(data).of_split(split)
+    probabilities = recognizer.probabilities(faces.images)
+    evaluations: dict[str, Evaluation] = {}
+    for title, labels in _label_sets(faces).items():
+        known = (labels >= 0) & (labels < len(EXPRESSIONS))
+        name = f"{recognizer.card.name} on {split}, {title}"
+        evaluations[name] = measure(probabilities[known], labels[known], recognizer.card.labels)
+        if out is not None:
+            slug = "fer2013" if title == "original labels" else "ferplus"
+            _write_figures(out, slug, evaluations[name], probabilities[known], labels[known])
+    if out is not None:
+        _write_text(out / "report.json", json.dumps({k: e.to_dict() for k, e in evaluations.items()}, indent=2))
+        parts = [f"## {name}\n\n{evaluation.markdown()}" for name, evaluation in evaluations.items()]
+        _write_text(out / "report.md", "\n".join(parts))
+    return evaluations
+
+
+def _label_sets(faces: FaceDataset) -> dict[str, IntArray]:
+    sets = {"original labels": faces.labels}
+    if faces.votes is not None:
+        sets["FER+ majority"] = ferplus_majority(faces.votes)
+    return sets
+
+
+def _write_figures(out: Path, slug: str, evaluation: Evaluation, probabilities: FloatArray, labels: IntArray) -> None:
+    from mien.lab import figures
+    from mien.lab.evaluation import calibration_bins
+
+    figures.save(figures.confusion_matrix(evaluation.confusion, evaluation.labels), out / f"confusion_{slug}.png")
+    bins = calibration_bins(probabilities, labels)
+    figures.save(figures.reliability_diagram(bins), out / f"reliability_{slug}.png")
+
+
+def export(checkpoint: Path, out: Path, head: str, data: Path | None, name: str | None) -> ModelCard:
+    """Write a model file from a checkpoint."""
+    _need_torch()
+    import mien
+    from mien.lab.export import export as write
+    from mien.lab.training import load_checkpoint
+
+    run = load_checkpoint(checkpoint)
+    hashes = {file: entry["sha256"] for file, entry in manifest(_files(data), {})["sources"].items()}
+    return write(
+        run,
+        head,
+        out,
+        name=name or out.stem,
+        version=mien.__version__,
+        data=load_fer2013(data),
+        training_data={"FER2013 Training": run.data} | hashes,
+    )
+
+
+def _files(data: Path | None) -> list[Path]:
+    found = find_data(data)
+    return [path for path in (found.fer2013, found.ferplus) if path is not None]
+
+
+def _need_torch() -> None:
+    for package in ("torch", "lightning_fabric", "kornia", "onnx", "onnxscript"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "mien[train]")
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from error

@@ -1,0 +1,95 @@
+"""What each head of a net is taught, and what its answers are measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mien.core.errors import DatasetError, OptionError
+from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
+from mien.core.types import FloatArray, IntArray
+from mien.lab.datasets import FaceDataset, ferplus_majority
+from mien.lab.models import HEADS
+
+
+def head_targets(dataset: FaceDataset, heads: Sequence[str]) -> dict[str, Tensor]:
+    """Return the label distribution of each face for each head, (N, K) float32; rows of zeros where nothing is known.
+
+    Raises
+    ------
+    OptionError
+        If there is no such head.
+    DatasetError
+        If a head has no labels in this data set, or its classes are not mien's.
+    """
+    _check_classes(dataset)
+    targets: dict[str, Tensor] = {}
+    for head in heads:
+        if head not in HEADS:
+            raise OptionError(f"no head {head!r}: expected {' or '.join(HEADS)}")
+        table: FloatArray = np.zeros((len(dataset), HEADS[head]), np.float32)
+        if head == "fer2013":
+            known = np.flatnonzero((dataset.labels >= 0) & (dataset.labels < len(EXPRESSIONS)))
+            table[known, dataset.labels[known]] = 1.0
+        elif dataset.distributions is not None:
+            table[:, : dataset.distributions.shape[1]] = dataset.distributions
+        if not table.any():
+            raise DatasetError(f"no labels for the head {head!r}: for ferplus put fer2013new.csv beside fer2013.csv")
+        targets[head] = torch.from_numpy(table)
+    return targets
+
+
+def head_labels(dataset: FaceDataset, head: str) -> IntArray:
+    """Return the hard label of each face for a head, (N,) int64: original, or majority of FER+; -1 is none.
+
+    Contempt is none: the nets that ship answer with seven labels.
+
+    Raises
+    ------
+    OptionError
+        If there is no such head.
+    DatasetError
+        If ``ferplus`` is asked of faces without votes, or the classes are not mien's.
+    """
+    _check_classes(dataset)
+    if head not in HEADS:
+        raise OptionError(f"no head {head!r}: expected {' or '.join(HEADS)}")
+    if head == "fer2013":
+        labels = dataset.labels
+    elif dataset.votes is not None:
+        labels = ferplus_majority(dataset.votes)
+    else:
+        raise DatasetError("no votes for the head 'ferplus': put fer2013new.csv beside fer2013.csv")
+    return np.where(labels < len(EXPRESSIONS), labels, -1)
+
+
+def smoothed(targets: dict[str, Tensor], smoothing: float) -> dict[str, Tensor]:
+    """Smooth the hard labels only: votes are soft of themselves."""
+    if "fer2013" not in targets:
+        return targets
+    hard = targets["fer2013"]
+    known = hard.sum(dim=1, keepdim=True)
+    return targets | {"fer2013": hard * (1 - smoothing) + known * smoothing / hard.shape[1]}
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy against label distributions; a row of zeros (nothing known) does not count.
+
+    Parameters
+    ----------
+    logits, targets : (N, K) Tensor of float32
+    """
+    losses = -(targets * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
+    return losses.sum() / (targets.sum(dim=1) > 0).sum().clamp(min=1)
+
+
+def _check_classes(dataset: FaceDataset) -> None:
+    if dataset.label_names not in (EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT):
+        raise DatasetError(
+            f"the classes are {', '.join(dataset.label_names)}: expected {', '.join(EXPRESSIONS)}, with contempt or "
+            "without; choose them with of_labels"
+        )
