@@ -30,11 +30,12 @@ $(VENV)/python:
 	@touch $@
 
 $(VENV)/core: pyproject.toml | $(VENV)/python
-	@echo "installing the core into $(VENV), about 470 MB"
+	@echo "installing the core and scikit-image into $(VENV), about 700 MB"
 	$(PIP) --editable . scikit-image
 	@touch $@
 
-# torch first and exactly: anything looser, or kornia before it, brings gigabytes of CUDA.
+# torch first and exactly, so that pip takes a CPU build where one is offered: anything looser, or kornia before it,
+# takes the newest, which on Linux brings gigabytes of CUDA.
 $(VENV)/dev: pyproject.toml | $(VENV)/python
 	@echo "installing everything for development into $(VENV), about 2 GB"
 	$(PIP) torch==2.13.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -40,17 +41,20 @@ def test_each_name_is_there_listed_and_documented(name: str) -> None:
     assert name in dir(mien)
 
 
-def test_options_are_keyword_only() -> None:
-    for call, positional in [
+@pytest.mark.parametrize(
+    ("call", "positional"),
+    [
         (mien.analyze, ["image"]),
         (mien.analyze_many, ["images"]),
         (mien.stream, ["source"]),
         (mien.load, ["name_or_path"]),
         (mien.Pipeline, []),
         (mien.explain, ["picture", "face"]),
-    ]:
-        parameters = inspect.signature(call).parameters.values()
-        assert [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY] == positional
+    ],
+)
+def test_options_are_keyword_only(call: Callable[..., object], positional: list[str]) -> None:
+    parameters = inspect.signature(call).parameters.values()
+    assert [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY] == positional
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

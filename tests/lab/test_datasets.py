@@ -519,11 +519,6 @@ def test_paper_set_refuses_what_it_cannot_do(ck48: FaceDataset, fer2013: FaceDat
 # the real data sets
 
 
-@pytest.fixture(scope="session")
-def real_fer2013(data_dir: Path) -> FaceDataset:
-    return load_fer2013(data_dir)
-
-
 @pytest.mark.data
 def test_fer2013_is_what_is_published(real_fer2013: FaceDataset) -> None:
     assert [len(real_fer2013.of_split(s)) for s in ("Training", "PublicTest", "PrivateTest")] == [28709, 3589, 3589]

@@ -284,6 +284,7 @@ class Oracle:
             uncertain_below=0.0,
             coverage=1.0,
             architecture="oracle",
+            head="fer2013",
             parameters=0,
             mflops=0.0,
             training_data={},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mien.core.errors import MediaError
+from mien.app.screen import printable
+from mien.core.errors import MediaError, OptionError
 from mien.core.types import FrameResult
 from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer
+from mien.engine.results import PICTURE_OPTIONS, VIDEO_FORMATS, Writer, open_annotation, table_header
 from mien.engine.results import Table as ResultTable
-from mien.engine.results import Writer, open_annotation, table_header
 from mien.engine.video import expand, probe
-from mien.face.detectors import Detector, resolve
+from mien.engine.video.sources import TIMEOUT_S
+from mien.face.detectors import load_detector, resolve
 
 MOST_ROWS = 40  # of the printed table; files always hold everything
+STDOUT = "-"
 
 
 @dataclass
@@ -62,12 +65,35 @@ class Summary:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go; None where they were not asked for, ``-`` is standard output for tables."""
+    """Where results go; None where they were not asked for, ``-`` is standard output for one table.
+
+    Raises
+    ------
+    OptionError
+        If two outputs have one place, or one cannot hold what it is to hold.
+    """
 
     jsonl: Path | None = None
     csv: Path | None = None
     parquet: Path | None = None
     annotate: Path | None = None
+
+    def __post_init__(self) -> None:
+        places = [str(path) for path in (*self.tables().values(), self.annotate) if path is not None]
+        for place in places:
+            if places.count(place) > 1:
+                raise OptionError(f"{place}: is named for two outputs: give each its own")
+        if str(self.annotate) == STDOUT:
+            raise OptionError("--annotate does not write to standard output: name a file or folder")
+        for kind, path in self.tables().items():
+            # "--csv photo.jpg", with the name of the table forgotten, would replace the photo.
+            if path.suffix.lower() in (*PICTURE_OPTIONS, *VIDEO_FORMATS):
+                raise OptionError(f"{path}: is no name for a table: expected one like results.{kind}")
+
+    @property
+    def take_stdout(self) -> bool:
+        """Whether a table goes to standard output, which nothing else may use then."""
+        return STDOUT in map(str, self.tables().values())
 
     def tables(self) -> dict[str, Path]:
         """Return the tables asked for, by their kind."""
@@ -75,54 +101,74 @@ class Outputs:
         return {kind: path for kind, path in asked.items() if path is not None}
 
 
+@dataclass
+class Outcome:
+    """What became of a run.
+
+    Parameters
+    ----------
+    summaries : list of Summary
+        One for each source of which at least one frame was read.
+    failures : list of str
+        One line for each source that could not be read, or not to its end.
+    stopped : bool
+        Whether Ctrl-C ended it.
+    """
+
+    summaries: list[Summary] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+
 def analyze_sources(
-    sources: Sequence[str], recognizer: Recognizer, detector: str | Detector, outputs: Outputs, console: Console
-) -> tuple[list[Summary], list[str]]:
+    sources: Sequence[str],
+    recognizer: Recognizer,
+    detector: str,
+    outputs: Outputs,
+    console: Console,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> Outcome:
     """Read all sources and write what was asked for.
 
     Parameters
     ----------
     sources : sequence of str
-        Files, folders, URLs, cameras.
+        Files, folders, URLs, cameras; one that is given twice is read once.
     recognizer : Recognizer
-    detector : str or Detector
+    detector : str
+        Name, as ``mien models`` lists them.
     outputs : Outputs
     console : Console
         Where progress is shown, if it is a terminal.
+    timeout_s : float
+        How long a URL may take to answer, in seconds.
 
     Returns
     -------
-    summaries : list of Summary
-        One for each source of which at least one frame was read.
-    failures : list of str
-        One line for each source that could not be read, or not to its end.
+    Outcome
+        Also after Ctrl-C: what was read by then is written.
 
     Raises
     ------
     OutputError, OptionError, MissingExtraError
         If an output cannot be opened or written; before any work where that can be known.
     """
-    failures: list[str] = []
-    names = list(_expanded(sources, failures))
-    summaries: list[Summary] = []
+    outcome = Outcome()
+    names = list(dict.fromkeys(_expanded(sources, outcome.failures)))
+    finder = load_detector(detector)
     with ExitStack() as stack:
         writers = [stack.enter_context(writer) for writer in _writers(outputs, names, recognizer, detector)]
         bar = stack.enter_context(_bar(console))
         everything = bar.add_task("files", total=len(names), visible=len(names) > 1, now="")
-        for name in names:
-            summary = Summary(name)
-            try:
-                for result in _watched(bar, name, stream(name, detector=detector, model=recognizer)):
-                    summary.add(result)
-                    for writer in writers:
-                        writer.write(result)
-            except MediaError as error:
-                failures.append(str(error))
-            finally:
-                if summary.frames:
-                    summaries.append(summary)
-            bar.advance(everything)
-    return summaries, failures
+        try:
+            for name in names:
+                results = stream(name, detector=finder, model=recognizer, timeout_s=timeout_s)
+                _read(_watched(bar, name, results), Summary(name), writers, outcome)
+                bar.advance(everything)
+        except KeyboardInterrupt:  # how people end a camera: inside, so that writers close and the table is shown
+            outcome.stopped = True
+    return outcome
 
 
 def _expanded(sources: Sequence[str], failures: list[str]) -> Iterator[str]:
@@ -133,10 +179,23 @@ def _expanded(sources: Sequence[str], failures: list[str]) -> Iterator[str]:
             failures.append(str(error))
 
 
-def _writers(outputs: Outputs, names: list[str], recognizer: Recognizer, detector: str | Detector) -> Iterator[Writer]:
+def _read(results: Iterable[FrameResult], summary: Summary, writers: Sequence[Writer], outcome: Outcome) -> None:
+    try:
+        for result in results:
+            summary.add(result)
+            for writer in writers:
+                writer.write(result)
+    except MediaError as error:
+        outcome.failures.append(str(error))
+    finally:
+        if summary.frames:
+            outcome.summaries.append(summary)
+
+
+def _writers(outputs: Outputs, names: list[str], recognizer: Recognizer, detector: str) -> Iterator[Writer]:
     if not names:
         return
-    options = {"detector": resolve(detector) if isinstance(detector, str) else type(detector).__name__}
+    options = {"detector": resolve(detector)}
     card = recognizer.card
     header = table_header(card.labels, model=card.name, sha256=recognizer.model.sha256, options=options)
     for kind, path in outputs.tables().items():
@@ -148,7 +207,7 @@ def _writers(outputs: Outputs, names: list[str], recognizer: Recognizer, detecto
 @contextmanager
 def _bar(console: Console) -> Iterator[Progress]:
     columns = (
-        TextColumn("{task.description}", table_column=None),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(show_speed=True),
         TimeRemainingColumn(),
@@ -164,7 +223,7 @@ def _watched(bar: Progress, name: str, results: Iterator[FrameResult]) -> Iterat
     if known.frame_count == 1:
         yield from results
         return
-    task = bar.add_task(Path(name).name or name, total=known.frame_count, now="")
+    task = bar.add_task(printable(Path(name).name or name), total=known.frame_count, now="")
     try:
         for result in results:
             bar.update(task, advance=1, now=" ".join(result.faces.expressions))
@@ -180,7 +239,8 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
         table.add_column(
             title, justify="right" if title in ("face", "confidence", "frames") else "left", overflow="fold"
         )
-    rows = [row for summary in summaries for row in _rows(summary)]
+    shared = Counter(Path(summary.source).name for summary in summaries)
+    rows = [row for summary in summaries for row in _rows(summary, shared)]
     for row in rows[:MOST_ROWS]:
         table.add_row(*row)
     if len(rows) > MOST_ROWS:
@@ -188,10 +248,11 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def _rows(summary: Summary) -> Iterator[tuple[str, ...]]:
-    name = Path(summary.source).name or summary.source
+def _rows(summary: Summary, shared: Counter[str]) -> Iterator[tuple[str, ...]]:
+    last = Path(summary.source).name
+    name = printable(last if shared[last] == 1 else summary.source)
     if not summary.people:
-        yield name, "", "no face", "", str(summary.frames), ""
+        yield name, "", "no face", "", f"0/{summary.frames}", ""
     for face, person in sorted(summary.people.items()):
         shares = [f"{label} {count / person.frames:.0%}" for label, count in person.expressions.most_common(2)]
         is_still = summary.frames == 1

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 import mien
-from mien.core.errors import MienError, OptionError
+from mien.app.screen import NoteHandler, complain, notes, screen
+from mien.core.errors import MienError
 
 SOME_FAILED, MISUSE, INTERRUPTED = 1, 2, 130
 
@@ -24,8 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-screen = Console()
-notes = Console(stderr=True)
 
 Data = Annotated[
     Path | None, typer.Option("--data", envvar="MIEN_DATA", help="Folder with fer2013.csv and fer2013new.csv.")
@@ -64,28 +62,23 @@ def analyze(
         "auto"
     ),
     model: Model = "default",
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a URL may take to answer.")] = 10.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")] = False,
 ) -> None:
     """Read the expressions in pictures, videos, folders, URLs or a camera."""
     from mien.app.analysis import Outputs, analyze_sources, summary_table
     from mien.engine.recognizer import load
-    from mien.face.detectors import load_detector
 
     outputs = Outputs(json, csv, parquet, annotate)
-    if [str(path) for path in outputs.tables().values()].count("-") > 1:
-        raise OptionError("two tables to standard output: give all but one a file")
-    recognizer = load(model)
-    load_detector(detector)
-    try:
-        summaries, failures = analyze_sources(sources, recognizer, detector, outputs, notes)
-    except KeyboardInterrupt:
-        _complain("stopped: what was read is written")
-        raise typer.Exit(INTERRUPTED) from None
-    if summaries and not quiet and "-" not in {str(path) for path in outputs.tables().values()}:
-        screen.print(summary_table(summaries))
-    for line in failures:
-        _complain(line)
-    if failures:
+    outcome = analyze_sources(sources, load(model), detector, outputs, notes, timeout_s=timeout)
+    if outcome.summaries and not quiet and not outputs.take_stdout:
+        screen.print(summary_table(outcome.summaries))
+    for line in outcome.failures:
+        complain(line)
+    if outcome.stopped:
+        complain("stopped: what was read by then is kept")
+        raise typer.Exit(INTERRUPTED)
+    if outcome.failures:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -120,9 +113,9 @@ def train(
 
     checkpoint = laboratory.train(config, out, data, init)
     state = "finished" if checkpoint.finished else f"stopped at step {checkpoint.step} of {checkpoint.steps}"
-    screen.print(f"{state}: {out / 'checkpoint.pt'}")
+    screen.print(f"{state}: {out / 'checkpoint.pt'}", soft_wrap=True)
     if checkpoint.curves:
-        screen.print(", ".join(f"{name} {value:.4g}" for name, value in checkpoint.curves[-1].items()))
+        screen.print(", ".join(f"{name} {value:.4g}" for name, value in checkpoint.curves[-1].items()), soft_wrap=True)
 
 
 @app.command()
@@ -136,9 +129,9 @@ def evaluate(
     from mien.app import laboratory
 
     for title, evaluation in laboratory.evaluate(model, data, split, out).items():
-        screen.print(f"{title}\n\n{evaluation.text()}", markup=False, highlight=False)
+        screen.print(f"{title}\n\n{evaluation.text()}", soft_wrap=True)
     if out is not None:
-        screen.print(f"written to {out}")
+        screen.print(f"written to {out}", soft_wrap=True)
 
 
 @app.command()
@@ -153,7 +146,8 @@ def export(
     from mien.app import laboratory
 
     card = laboratory.export(checkpoint, out, head, data, name)
-    screen.print(f"{out}: " + ", ".join(f"{figure} {score.value:.4f}" for figure, score in card.scores.items()))
+    figures = ", ".join(f"{figure} {score.value:.4f}" for figure, score in card.scores.items())
+    screen.print(f"{out}: {figures}", soft_wrap=True)
 
 
 @app.command()
@@ -166,19 +160,21 @@ def demo(
     run_demo(out, screen, notes)
 
 
-def _complain(line: str) -> None:
-    notes.print(f"mien: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-
 def main() -> None:
     """Run the command and exit with its code."""
-    handler = RichHandler(console=notes, show_time=False, show_path=False, show_level=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be what the terminal cannot show
+    handler = NoteHandler()
     logging.getLogger("mien").addHandler(handler)
     try:
         app()
     except MienError as error:
-        _complain(str(error))
+        if isinstance(error.__cause__, BrokenPipeError):
+            screen.on_broken_pipe()  # whoever read us, as head does, has enough: no complaint, exit code 1
+        complain(str(error))
         sys.exit(MISUSE)
+    finally:
+        logging.getLogger("mien").removeHandler(handler)
 
 
 if __name__ == "__main__":

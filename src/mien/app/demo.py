@@ -10,10 +10,11 @@ import numpy as np
 from rich.console import Console
 
 from mien.app.analysis import Outputs, analyze_sources, summary_table
-from mien.core.errors import MissingExtraError, OutputError
+from mien.core.errors import MediaError, MissingExtraError
 from mien.core.types import ByteArray, Faces, FrameResult
 from mien.engine.recognizer import load
 from mien.engine.results import AnnotatedPicture, AnnotatedVideo
+from mien.lab.files import make_folder
 
 RATE, FRAMES = 25, 75
 WIDTH, HEIGHT = 640, 360
@@ -35,12 +36,11 @@ def run_demo(out: Path, screen: Console, notes: Console) -> None:
         If scikit-image, whose wheel holds the photo, is not installed.
     OutputError
         If the folder cannot be written.
+    MediaError
+        If what was made cannot be read.
     """
     photo = _astronaut()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made ({error.strerror}): choose another folder with --out") from error
+    make_folder(out)
     sources = [str(out / "photo.png"), str(out / "video.mp4")]
     with AnnotatedPicture(sources[0]) as picture:
         picture.write(FrameResult(sources[0], 0, 0.0, photo, Faces.empty()))
@@ -48,9 +48,11 @@ def run_demo(out: Path, screen: Console, notes: Console) -> None:
         for index, image in enumerate(clip(photo)):
             video.write(FrameResult(sources[1], index, index / RATE, image, Faces.empty()))
     outputs = Outputs(jsonl=out / "results.jsonl", annotate=out / "annotated")
-    summaries, _ = analyze_sources(sources, load(), "auto", outputs, notes)
-    screen.print(summary_table(summaries))
-    screen.print(f"\nrows: {outputs.jsonl}\nannotated: {outputs.annotate}", highlight=False, soft_wrap=True)
+    outcome = analyze_sources(sources, load(), "auto", outputs, notes)
+    screen.print(summary_table(outcome.summaries))
+    if outcome.failures:
+        raise MediaError(outcome.failures[0])
+    screen.print(f"\nrows: {outputs.jsonl}\nannotated: {outputs.annotate}", soft_wrap=True)
 
 
 def clip(photo: ByteArray) -> Iterator[ByteArray]:

@@ -7,16 +7,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.core.errors import MissingExtraError, OutputError
+from mien.core.errors import MissingExtraError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard
 from mien.core.types import FloatArray, IntArray
 from mien.engine.recognizer import load, model_path
 from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, load_fer2013, manifest
+from mien.lab.files import make_folder, whole_file
 
 if TYPE_CHECKING:
     from mien.lab.evaluation import Evaluation
     from mien.lab.training import Checkpoint
+
+TITLES = {"fer2013": "original labels", "ferplus": "FER+ majority"}
 
 
 def train(config: Path, out: Path, data: Path | None, init: str | None) -> Checkpoint:
@@ -26,12 +29,12 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     from mien.lab.recipes import read_recipe
     from mien.lab.training import train as run
 
-    recipe = read_recipe(config)
+    recipe, files = read_recipe(config), _files(data)
     weights = None if init is None else read_weights(model_path(init))
     faces = load_fer2013(data)
     training, validation = faces.of_split("Training"), faces.of_split("PublicTest")
     checkpoint = run(recipe, training, validation, out, init=weights, progress=True)
-    content = manifest(_files(data), {"training": training, "validation": validation})
+    content = manifest(files, {"training": training, "validation": validation})
     _write_text(out / "manifest.json", json.dumps(content, indent=2))
     return checkpoint
 
@@ -41,16 +44,17 @@ def evaluate(model: str, data: Path | None, split: str, out: Path | None) -> dic
     from mien.lab.evaluation import evaluate as measure
 
     recognizer = load(model)
+    if out is not None:
+        make_folder(out)
     faces = load_fer2013(data).of_split(split)
     probabilities = recognizer.probabilities(faces.images)
     evaluations: dict[str, Evaluation] = {}
-    for title, labels in _label_sets(faces).items():
+    for kind, labels in _label_sets(faces).items():
         known = (labels >= 0) & (labels < len(EXPRESSIONS))
-        name = f"{recognizer.card.name} on {split}, {title}"
+        name = f"{recognizer.card.name} on {split}, {TITLES[kind]}"
         evaluations[name] = measure(probabilities[known], labels[known], recognizer.card.labels)
         if out is not None:
-            slug = "fer2013" if title == "original labels" else "ferplus"
-            _write_figures(out, slug, evaluations[name], probabilities[known], labels[known])
+            _write_figures(out, kind, evaluations[name], probabilities[known], labels[known])
     if out is not None:
         _write_text(out / "report.json", json.dumps({k: e.to_dict() for k, e in evaluations.items()}, indent=2))
         parts = [f"## {name}\n\n{evaluation.markdown()}" for name, evaluation in evaluations.items()]
@@ -59,19 +63,19 @@ def evaluate(model: str, data: Path | None, split: str, out: Path | None) -> dic
 
 
 def _label_sets(faces: FaceDataset) -> dict[str, IntArray]:
-    sets = {"original labels": faces.labels}
+    sets = {"fer2013": faces.labels}
     if faces.votes is not None:
-        sets["FER+ majority"] = ferplus_majority(faces.votes)
+        sets["ferplus"] = ferplus_majority(faces.votes)
     return sets
 
 
-def _write_figures(out: Path, slug: str, evaluation: Evaluation, probabilities: FloatArray, labels: IntArray) -> None:
+def _write_figures(out: Path, kind: str, evaluation: Evaluation, probabilities: FloatArray, labels: IntArray) -> None:
     from mien.lab import figures
     from mien.lab.evaluation import calibration_bins
 
-    figures.save(figures.confusion_matrix(evaluation.confusion, evaluation.labels), out / f"confusion_{slug}.png")
+    figures.save(figures.confusion_matrix(evaluation.confusion, evaluation.labels), out / f"confusion_{kind}.png")
     bins = calibration_bins(probabilities, labels)
-    figures.save(figures.reliability_diagram(bins), out / f"reliability_{slug}.png")
+    figures.save(figures.reliability_diagram(bins), out / f"reliability_{kind}.png")
 
 
 def export(checkpoint: Path, out: Path, head: str, data: Path | None, name: str | None) -> ModelCard:
@@ -106,8 +110,5 @@ def _need_torch() -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from error
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from mien.core.errors import ModelError
+from mien.core.errors import ModelError, OptionError
 from mien.core.types import ByteArray, FloatArray
 
 CARD_SCHEMA = 1
@@ -153,9 +153,13 @@ class Model:
     ------
     ModelError
         If the file is missing, is no ONNX, has no card, or its graph and card do not fit.
+    OptionError
+        If `threads` is below 1.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, providers: Sequence[str] | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise OptionError(f"threads is {threads}: expected at least 1")
         self.path = Path(path)
         try:
             content = self.path.read_bytes()

@@ -64,6 +64,8 @@ def explain_face(picture: ByteArray, face: Faces, recognizer: Recognizer) -> Exp
     OptionError
         If `face` is not one face.
     """
+    if not isinstance(face, Faces):
+        raise OptionError(f"face is a {type(face).__name__}: expected Faces that hold exactly one, as faces[index]")
     if len(face) != 1:
         raise OptionError(f"{len(face)} faces: expected exactly one; choose one with faces[index]")
     size = recognizer.card.input_size

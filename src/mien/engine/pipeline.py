@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from mien.engine.explain import Explanation, explain_face
 from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.tracking import Smoother, Tracker, load_tracker
 from mien.engine.video import expand, frames, probe, read_picture
+from mien.engine.video.sources import TIMEOUT_S
 from mien.face.detectors import Detector, detect, load_detector
 
 Picture: TypeAlias = Any  # path, PIL image, or array: PIL is not imported to say so
@@ -54,21 +56,21 @@ class Pipeline:
         tracker: str | Tracker | None = "default",
         smoothing_s: float = 0.3,
     ) -> None:
-        self.detector = load_detector(detector)
+        self.detector = _finder(detector)
         self.recognizer = _recognizer(recognizer)
         self._tracker = load_tracker(tracker)
         self._smoother = Smoother(smoothing_s)
         self._frame = 0
 
-    def __call__(self, picture: ByteArray, time_s: float, *, source: str = "") -> FrameResult:
+    def __call__(self, picture: Picture, time_s: float, *, source: str = "") -> FrameResult:
         """Read the next frame.
 
         Parameters
         ----------
         picture : (H, W, 3) ndarray of uint8
-            RGB; other arrays are taken as :func:`mien.analyze` takes them.
+            RGB; whatever else :func:`mien.analyze` takes is taken too.
         time_s : float
-            Time of the frame in seconds; it may not go back.
+            Time of the frame in seconds; where it goes back, ids and smoothing begin anew.
         source : str
             What the result is to name as its source.
 
@@ -77,14 +79,14 @@ class Pipeline:
         FrameResult
             Frames are counted from 0.
         """
-        picture = preprocess.as_rgb(picture)
-        faces = detect(self.detector, picture)
+        image = _picture(picture, "rgb")
+        faces = detect(self.detector, image)
         if self._tracker is not None:
             faces = self._tracker.update(faces, time_s)
-        crops = preprocess.crops(picture, faces.boxes_xyxy, self.recognizer.card.input_size)
+        crops = preprocess.crops(image, faces.boxes_xyxy, self.recognizer.card.input_size)
         probabilities = self._smoother.update(faces, self.recognizer.probabilities(crops), time_s)
         index, self._frame = self._frame, self._frame + 1
-        return FrameResult(source, index, time_s, picture, self.recognizer.answer(faces, probabilities))
+        return FrameResult(source, index, time_s, image, self.recognizer.answer(faces, probabilities))
 
 
 def analyze(
@@ -143,7 +145,9 @@ def analyze_many(
     list of Faces
         One for each picture, in order.
     """
-    finder, recognizer = load_detector(detector), _recognizer(model)
+    if isinstance(images, (str, PathLike)) or not isinstance(images, Iterable):
+        raise OptionError(f"images is a {type(images).__name__}: expected several pictures; mien.analyze reads one")
+    finder, recognizer = _finder(detector), _recognizer(model)
     found: list[Faces] = []
     crops: list[ByteArray] = []
     for image in images:
@@ -164,6 +168,7 @@ def stream(
     model: str | Path | Recognizer = "default",
     tracker: str | Tracker | None = "default",
     smoothing_s: float = 0.3,
+    timeout_s: float = TIMEOUT_S,
 ) -> Iterator[FrameResult]:
     """Read the expressions in a video, camera, URL, picture or folder, frame by frame, as they come.
 
@@ -173,6 +178,8 @@ def stream(
         Path of a file or folder, URL (http, rtsp ...), or ``"camera:0"``.
     detector, model, tracker, smoothing_s
         As :class:`Pipeline` takes them. Still pictures have neither ids nor smoothing.
+    timeout_s : float
+        For a URL: seconds to wait for an answer, at the opening and at each frame.
 
     Yields
     ------
@@ -184,12 +191,13 @@ def stream(
     MediaError
         If a source cannot be read, or a video breaks off: after what came before has been yielded.
     """
-    recognizer, finder = _recognizer(model), load_detector(detector)
+    if not isinstance(source, (str, PathLike)):
+        raise OptionError(f"source is a {type(source).__name__}: expected a path, a URL or 'camera:0'")
+    finder, recognizer = _finder(detector), _recognizer(model)
     for name in expand(source):
-        is_still = probe(name).kind in STILL_KINDS
-        follow = None if is_still and isinstance(tracker, str) else tracker
+        follow = None if probe(name).kind in STILL_KINDS else tracker
         pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s)
-        for frame in frames(name):
+        for frame in frames(name, timeout_s=timeout_s):
             yield pipeline(frame.image, frame.time_s, source=name)
 
 
@@ -214,20 +222,34 @@ def explain(picture: Picture, face: Faces, *, model: str | Path | Recognizer = "
 
 
 def _picture(image: Picture, color: str) -> ByteArray:
-    if isinstance(image, (str, Path)):
-        return read_picture(image)
+    if isinstance(image, (str, PathLike)):
+        return read_picture(fspath(image))
     if isinstance(image, np.ndarray):
         return preprocess.as_rgb(image, color=color)
     if type(image).__module__.startswith("PIL."):
-        from PIL import ImageOps
-
-        return preprocess.as_rgb(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
+        return preprocess.as_rgb(_pil_pixels(image))
     raise OptionError(f"picture is a {type(image).__name__}: expected a path, a PIL image or a numpy array")
+
+
+def _pil_pixels(image: Any) -> np.ndarray[Any, Any]:
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    # Of more than 8 bits, convert would cut off all that is brighter than 255.
+    return np.asarray(upright, np.uint16) if upright.mode.startswith("I") else np.asarray(upright.convert("RGB"))
+
+
+def _finder(detector: str | Detector) -> Detector:
+    if not isinstance(detector, str) and not callable(getattr(detector, "detect", None)):
+        raise OptionError(f"detector is a {type(detector).__name__}: expected a name or an object with detect(image)")
+    return load_detector(detector)
 
 
 def _recognizer(model: str | Path | Recognizer) -> Recognizer:
     if isinstance(model, Recognizer):
         return model
+    if not isinstance(model, (str, PathLike)):
+        raise OptionError(f"model is a {type(model).__name__}: expected a name, a path or what mien.load returns")
     path = model_path(model)
     return _loaded(path, path.stat().st_mtime_ns)
 

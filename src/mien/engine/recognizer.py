@@ -59,12 +59,9 @@ class Recognizer:
         OptionError
             If a crop is not uint8 or has another shape.
         """
-        size = self.card.input_size
-        parts = [
-            self.model.run(preprocess.batch(crops[start : start + BATCH], size))
-            for start in range(0, len(crops), BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.card.labels)), np.float32)
+        faces = preprocess.batch(crops, self.card.input_size)
+        starts = range(0, max(len(faces), 1), BATCH)
+        return np.concatenate([self.model.run(faces[start : start + BATCH]) for start in starts])
 
     def answer(self, faces: Faces, probabilities: FloatArray) -> Faces:
         """Return faces with these probabilities, and the expressions that follow by the card's threshold."""

@@ -56,9 +56,9 @@ class OverlapTracker:
         ----------
         faces : Faces
         time_s : float
-            Time of the frame in seconds; it may not go back.
+            Time of the frame in seconds; where it goes back, another stream begins and all tracks are forgotten.
         """
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= LOST_AFTER_S]
+        self._tracks = [track for track in self._tracks if 0 <= time_s - track.seen_s <= LOST_AFTER_S]
         overlaps = intersection_over_union(self._boxes(), faces.boxes_xyxy)
         owners: list[_Track | None] = [None] * len(faces)
         for _ in range(min(overlaps.shape)):
@@ -96,12 +96,16 @@ class Smoother:
     Raises
     ------
     OptionError
-        If `half_life_s` is negative or not finite.
+        If `half_life_s` is no number, negative or not finite.
     """
 
     def __init__(self, half_life_s: float) -> None:
-        if not 0 <= half_life_s < np.inf:
-            raise OptionError(f"smoothing_s is {half_life_s}: expected seconds, 0 (off) or more")
+        try:
+            is_length = 0 <= half_life_s < np.inf
+        except TypeError:
+            is_length = False
+        if not is_length:
+            raise OptionError(f"smoothing_s is {half_life_s!r}: expected seconds, 0 (off) or more")
         self._half_life_s = half_life_s
         self._known: dict[int, tuple[float, FloatArray]] = {}
 
@@ -114,6 +118,7 @@ class Smoother:
             With `track_ids`; without, nothing is smoothed.
         probabilities : (N, K) ndarray of float32
         time_s : float
+            Time of the frame in seconds; where it goes back, all that was seen is forgotten.
 
         Returns
         -------
@@ -122,7 +127,7 @@ class Smoother:
         """
         if faces.track_ids is None or self._half_life_s == 0:
             return probabilities
-        self._known = {k: known for k, known in self._known.items() if time_s - known[0] <= LOST_AFTER_S}
+        self._known = {k: known for k, known in self._known.items() if 0 <= time_s - known[0] <= LOST_AFTER_S}
         smoothed = probabilities.copy()
         for row, track_id in enumerate(faces.track_ids.tolist()):
             if track_id in self._known:
@@ -158,12 +163,10 @@ def load_tracker(tracker: str | Tracker | None) -> Tracker | None:
     Raises
     ------
     OptionError
-        If there is none of this name.
+        If it is none of these.
     """
-    if isinstance(tracker, str):
-        if tracker != "default":
-            raise OptionError(
-                f"no tracker {tracker!r}: expected 'default', None or an object with update(faces, time_s)"
-            )
+    if tracker == "default":
         return OverlapTracker()
+    if isinstance(tracker, str) or not (tracker is None or callable(getattr(tracker, "update", None))):
+        raise OptionError(f"no tracker {tracker!r}: expected 'default', None or an object with update(faces, time_s)")
     return tracker

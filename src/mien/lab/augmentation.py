@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import kornia.augmentation as augmentation
 import torch
@@ -28,8 +28,8 @@ def _light() -> list[nn.Module]:
     ]
 
 
-AUGMENTATIONS = {
-    "none": list[nn.Module],
+AUGMENTATIONS: dict[str, Callable[[], list[nn.Module]]] = {
+    "none": list,
     "geometry": _geometry,
     "full": lambda: _geometry() + _light(),
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,15 +18,18 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import mien
-from mien.core.errors import ModelError, OptionError, OutputError
+from mien.core.errors import ModelError, OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.recognizer import Recognizer
+from mien.lab.checkpoints import Checkpoint
 from mien.lab.datasets import FaceDataset
 from mien.lab.evaluation import figures_of_record, fit_temperature, uncertain_threshold
+from mien.lab.files import whole_file
 from mien.lab.models import FaceNet, megaflops, parameter_count
-from mien.lab.training import Checkpoint, head_labels
+from mien.lab.recipes import Recipe
+from mien.lab.targets import head_labels
 
 TOLERANCE = 1e-4
 HALF_FROM = 1024  # smaller tensors (norms, biases) stay in single precision: they cost nothing
@@ -63,7 +69,8 @@ class ExportedNet(nn.Module):
 
     def logits(self, crops: Tensor) -> Tensor:
         """Return (N, 7) logits before temperature."""
-        return self.net(crops.float())[self.head][:, : len(EXPRESSIONS)]
+        logits: Tensor = self.net(crops.float())[self.head]
+        return logits[:, : len(EXPRESSIONS)]
 
 
 @dataclass(frozen=True)
@@ -118,36 +125,43 @@ def export(
     """
     if head not in checkpoint.net.heads:
         raise OptionError(f"no head {head!r} in this checkpoint: it has {', '.join(checkpoint.net.heads)}")
-    out = Path(out)
-    half_precision(checkpoint.net)
-    calibration = calibrate(checkpoint.net, head, data.of_split("PublicTest"))
-    card = ModelCard(
+    net = with_one_head(checkpoint.net, head)
+    calibration = calibrate(net, head, data.of_split("PublicTest"))
+    card = replace(
+        _unmeasured_card(net, head, checkpoint.recipe, calibration),
         name=name,
         version=version,
-        labels=EXPRESSIONS,
-        input_size=checkpoint.net.input_size,
-        architecture=checkpoint.net.architecture,
-        head=head,
-        parameters=parameter_count(checkpoint.net.trunk) + parameter_count(checkpoint.net.heads[head]),
-        mflops=megaflops(checkpoint.net),
         training_data=training_data,
-        recipe={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(checkpoint.recipe).items()},
-        seed=checkpoint.recipe.seed,
+    )
+    exported = ExportedNet(net, head, calibration.temperature).eval()
+    with whole_file(Path(out)) as partial, tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder) / "model.onnx"
+        write_model(exported, card, alone)
+        recognizer = Recognizer(Model(alone))
+        check_numbers(recognizer, exported, golden_crops(card.input_size))
+        card = replace(card, scores=figures_of_record(recognizer, data))
+        partial.write_bytes(with_card(alone.read_bytes(), card))
+    return card
+
+
+def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calibration) -> ModelCard:
+    return ModelCard(
+        name="",
+        version="",
+        labels=EXPRESSIONS,
+        input_size=net.input_size,
+        architecture=net.architecture,
+        head=head,
+        parameters=parameter_count(net),
+        mflops=megaflops(net),
+        training_data={},
+        recipe={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(recipe).items()},
+        seed=recipe.seed,
         license=LICENSE,
         limits=LIMITS,
         code_version=mien.__version__,
         **asdict(calibration),
     )
-    net = ExportedNet(checkpoint.net, head, calibration.temperature).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        alone = Path(folder) / out.name
-        write_model(net, card, alone)
-        recognizer = Recognizer(Model(alone))
-        check_numbers(recognizer, net, golden_crops(card.input_size))
-        card = replace(card, scores=figures_of_record(recognizer, data))
-        content = with_card(alone.read_bytes(), card)
-    _write(content, out)
-    return card
 
 
 def calibrate(net: FaceNet, head: str, public: FaceDataset) -> Calibration:
@@ -163,20 +177,20 @@ def calibrate(net: FaceNet, head: str, public: FaceDataset) -> Calibration:
     return Calibration(temperature, threshold, coverage)
 
 
-def half_precision(net: nn.Module) -> None:
-    """Round the large weights of a net to half precision, in place, so that it equals its file."""
-    for parameter in net.parameters():
+def with_one_head(net: FaceNet, head: str) -> FaceNet:
+    """Return a copy of a net as its file stores it: one head, and the large weights rounded to half precision."""
+    copy = deepcopy(net).eval()
+    copy.heads = nn.ModuleDict({head: copy.heads[head]})
+    for parameter in copy.parameters():
         if parameter.numel() >= HALF_FROM:
             parameter.data = parameter.data.half().float()
+    return copy
 
 
 def write_model(net: ExportedNet, card: ModelCard, path: Path) -> None:
     """Write the graph of a net with its card; large weights are stored in half precision and cast when loaded."""
     crops = torch.zeros(2, 1, card.input_size, card.input_size, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        # The exporter warns of its own deprecated calls, whatever it is given.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(torch|onnxscript|copyreg).*")
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|onnxscript|copyreg).*")
+    with _quiet_exporter():
         program = torch.onnx.export(
             net,
             (crops,),
@@ -191,6 +205,7 @@ def write_model(net: ExportedNet, card: ModelCard, path: Path) -> None:
     assert program is not None  # only the old exporter returns None
     model = program.model_proto
     _store_half(model.graph)
+    _clear_traces(model.graph)
     path.write_bytes(with_card(model.SerializeToString(), card))
 
 
@@ -203,6 +218,28 @@ def with_card(content: bytes, card: ModelCard) -> bytes:
     if len(serialized) > LARGEST_BYTES:
         raise ModelError(f"the model file would have {len(serialized) / 1e6:.1f} MB: expected at most 10 MB")
     return serialized
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence what the exporter says whatever it is given: it calls what is deprecated, it misses torchvision."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = registration.disabled
+    registration.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            yield
+    finally:
+        registration.disabled = before
+
+
+def _clear_traces(graph: onnx.GraphProto) -> None:
+    """Remove what the exporter notes of each node: 0.5 MB of stack traces with the paths of this machine."""
+    graph.ClearField("value_info")
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def _store_half(graph: onnx.GraphProto) -> None:
@@ -227,7 +264,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     ModelError
         If the file is no model file of mien.
     """
-    Model(path)
+    Model(path)  # refuses what is no model file, in one line
     graph = onnx.load_model(path).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     return {
@@ -267,13 +304,3 @@ def _in_batches(run: Callable[[Tensor], Tensor], images: ByteArray) -> FloatArra
     faces = torch.from_numpy(images).unsqueeze(1)
     with torch.inference_mode():
         return torch.cat([run(faces[start : start + 256]) for start in range(0, len(faces), 256)]).numpy()
-
-
-def _write(content: bytes, path: Path) -> None:
-    beside = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error

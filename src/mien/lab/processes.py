@@ -14,7 +14,7 @@ from types import FrameType
 
 import lightning_fabric
 import torch
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from mien.core import errors
 from mien.core.errors import MienError

@@ -75,22 +75,22 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, choices in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
-                raise OptionError(f"recipe: {name} is {getattr(self, name)!r}: expected one of {', '.join(choices)}")
+                raise OptionError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(choices)}")
         for name in ("epochs", "batch_size", "processes"):
             if getattr(self, name) < 1:
-                raise OptionError(f"recipe: {name} is {getattr(self, name)}: expected at least 1")
+                raise OptionError(f"{name} is {getattr(self, name)}: expected at least 1")
         for name in ("learning_rate", "mixup_alpha"):
             if not 0 < getattr(self, name) < math.inf:
-                raise OptionError(f"recipe: {name} is {getattr(self, name)}: expected a number above 0")
+                raise OptionError(f"{name} is {getattr(self, name)}: expected a number above 0")
         for name in ("weight_decay", "mixup", "label_smoothing", "average_decay"):
             if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"recipe: {name} is {getattr(self, name)}: expected 0 to 1")
+                raise OptionError(f"{name} is {getattr(self, name)}: expected 0 to 1")
         if self.seed < 0:
-            raise OptionError(f"recipe: seed is {self.seed}: expected 0 or more")
+            raise OptionError(f"seed is {self.seed}: expected 0 or more")
         if self.batch_size % self.processes:
-            raise OptionError(f"recipe: batch_size {self.batch_size} cannot be shared by {self.processes} processes")
+            raise OptionError(f"batch_size {self.batch_size} cannot be shared by {self.processes} processes")
         if not self.heads or len(set(self.heads)) < len(self.heads):
-            raise OptionError(f"recipe: heads are {list(self.heads)}: expected 'fer2013', 'ferplus' or both, each once")
+            raise OptionError(f"heads are {list(self.heads)}: expected 'fer2013', 'ferplus' or both, each once")
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -118,7 +118,10 @@ def recipe_of(content: dict[str, Any], origin: str) -> Recipe:
         if name not in defaults:
             raise OptionError(f"{origin}: unknown option {name!r}: expected one of {', '.join(defaults)}")
         options[name] = _typed(value, type(defaults[name]), f"{origin}: {name}")
-    return Recipe(**options)
+    try:
+        return Recipe(**options)
+    except OptionError as error:
+        raise OptionError(f"{origin}: {error}") from error
 
 
 def _typed(value: object, expected: type, name: str) -> object:

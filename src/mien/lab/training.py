@@ -121,36 +121,31 @@ def _train(
     restore(out, state)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types do not know it
     model, optimizer = fabric.setup(net, state.optimizer)
-    batches = _Batches(recipe, training, fabric.global_rank)
-    meter = _Meter()
+    batches, meter = _Batches(recipe, training, fabric.global_rank), _Meter()
     with _bar(progress and fabric.is_global_zero, state.step, run.steps) as advance:
         for step in range(state.step, run.steps):
             # 1. A batch: augmented, sometimes mixed.
-            faces, targets = batches[step]
+            faces, targets = batches.draw(step)
+            targets = fabric.to_device(targets)
             # 2. Forward, backward, step.
             rate = learning_rate(recipe, step, run.steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             model.train()
             logits = model(fabric.to_device(faces).contiguous(memory_format=torch.channels_last))
-            targets = fabric.to_device(targets)
-            losses = {head: soft_cross_entropy(logits[head], targets[head]) for head in recipe.heads}
-            loss = torch.stack(list(losses.values())).sum()
+            losses = [soft_cross_entropy(logits[head], targets[head]) for head in recipe.heads]
             optimizer.zero_grad()
-            fabric.backward(loss)
+            fabric.backward(torch.stack(losses).sum())
             optimizer.step()
             average.update_parameters(net)
             state.step = step + 1
-            # 3. What is watched: the first head's loss, and all of them at the end of an epoch.
-            first = recipe.heads[0]
-            meter.add(losses[first], logits[first], targets[first])
-            advance(float(loss.detach()))
+            # 3. What is watched: the first head at every step, all of them at the end of an epoch.
+            meter.add(losses[0], logits[recipe.heads[0]], targets[recipe.heads[0]])
+            advance(float(losses[0].detach()))
             epoch, left = divmod(state.step, len(batches))
             if left == 0:
-                # The statistics in the norms differ a little between processes: those of the first are kept.
-                average.load_state_dict(fabric.broadcast(average.state_dict()))
                 row = {"epoch": float(epoch), "learning_rate": rate} | meter.means(fabric)
-                row |= validate(fabric, average.module, validation, recipe.heads)
+                row |= validate(fabric, average, validation, recipe.heads)
                 state.curves.append(row | {"seconds": meter.seconds()})
                 meter = _Meter()
             # 4. What is kept.
@@ -163,6 +158,8 @@ def _train(
 
 def validate(fabric: Fabric, net: nn.Module, dataset: FaceDataset, heads: tuple[str, ...]) -> Curve:
     """Return loss of the first head and accuracy of each head on a data set, shared among the processes."""
+    # The statistics in the norms differ a little between processes: those of the first are kept, and measured.
+    net.load_state_dict(fabric.broadcast(net.state_dict()))
     mine = slice(fabric.global_rank, None, fabric.world_size)
     images = torch.from_numpy(dataset.images[mine]).unsqueeze(1)
     labels = {head: torch.from_numpy(head_labels(dataset, head)[mine]) for head in heads}
@@ -208,8 +205,8 @@ class _Batches:
         """Return the steps of an epoch; the faces that do not fill a batch are left out, others in each epoch."""
         return len(self.images) // self.recipe.batch_size
 
-    def __getitem__(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the batch of a step, counted over all epochs, after setting the seed for all that is drawn in it."""
+    def draw(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the batch of a step, counted over all epochs; sets the seed for all that is drawn in this step."""
         torch.manual_seed(_step_seed(self.recipe.seed, step, self.rank))
         rows = _rows(self.recipe, len(self.images), step, self.rank)
         faces = self.augment(self.images[rows].float() / 255.0) * 255.0

@@ -1,0 +1,37 @@
+"""Where the command speaks: answers on standard output, notes on standard error, each in one line."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from rich.console import Console
+
+# A file may be named "[red].jpg" or ":smile:.png": nothing that is printed is markup.
+screen = Console(markup=False, emoji=False, highlight=False)
+notes = Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Return a text as one line: what a terminal would obey, or could not show, is escaped.
+
+    Examples
+    --------
+    >>> printable("two\nlines.jpg")
+    'two\\nlines.jpg'
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def complain(line: str, *, style: str = "red") -> None:
+    """Print one line on standard error."""
+    notes.print(f"mien: {printable(line)}", style=style, soft_wrap=True)
+
+
+class NoteHandler(logging.Handler):
+    """Shows what the library logs as the command shows its own notes; a progress bar stays whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: D102
+        complain(record.getMessage(), style="yellow")
