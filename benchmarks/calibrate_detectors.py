@@ -31,9 +31,9 @@ import cv2
 import numpy as np
 from detectors import ROOT, matches, photos, write_section
 
-from mien.core.preprocess import BOX_CENTER_SHARE, BOX_SIZE_SHARE, crop_squares, crops
+from mien.core.preprocess import BOX_CENTER_SHARE, BOX_SIZE_SHARE, boxes_around, crop_squares, crops
 from mien.core.types import ByteArray, FloatArray
-from mien.face.detectors import Detector, boxes_around, detect, load_detector
+from mien.face.detectors import Detector, detect, load_detector
 
 SIZE = 48  # FER2013's frame
 BORDER = 12  # a quarter of it

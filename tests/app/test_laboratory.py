@@ -39,7 +39,7 @@ def test_from_faces_to_a_model_that_answers(data: Path, recipe: Path, tmp_path: 
     checkpoint = laboratory.train(recipe, tmp_path / "run", data, None)
     assert checkpoint.finished
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert names == ["checkpoint.pt", "curves.csv", "manifest.json"]
+    assert names == ["checkpoint.pt", "curves.csv", "curves.png", "manifest.json"]
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
     assert sorted(manifest["sources"]) == ["fer2013.csv", "fer2013new.csv"]
     card = laboratory.export(tmp_path / "run" / "checkpoint.pt", tmp_path / "tiny.onnx", "fer2013", data, None)

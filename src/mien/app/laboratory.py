@@ -25,6 +25,7 @@ TITLES = {"fer2013": "original labels", "ferplus": "FER+ majority"}
 def train(config: Path, out: Path, data: Path | None, init: str | None) -> Checkpoint:
     """Train on FER2013 `Training`, watch `PublicTest`, and leave a manifest of the data beside the run."""
     _need_torch()
+    from mien.lab import figures
     from mien.lab.export import read_weights
     from mien.lab.recipes import read_recipe
     from mien.lab.training import train as run
@@ -33,9 +34,12 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     weights = None if init is None else read_weights(model_path(init))
     faces = load_fer2013(data)
     training, validation = faces.of_split("Training"), faces.of_split("PublicTest")
-    checkpoint = run(recipe, training, validation, out, init=weights, progress=True)
+    make_folder(out)
     content = manifest(files, {"training": training, "validation": validation})
     _write_text(out / "manifest.json", json.dumps(content, indent=2))
+    checkpoint = run(recipe, training, validation, out, init=weights, progress=True)
+    if checkpoint.curves:
+        figures.save(figures.training_curves(out / "curves.csv"), out / "curves.png")
     return checkpoint
 
 

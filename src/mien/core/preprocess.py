@@ -154,6 +154,25 @@ def crop_squares(boxes_xyxy: FloatArray) -> FloatArray:
     return np.stack([center_x, center_y, side], axis=1).astype(np.float32)
 
 
+def boxes_around(squares: FloatArray) -> FloatArray:
+    """Return the boxes that :func:`crop_squares` turns into these squares: its inverse.
+
+    Parameters
+    ----------
+    squares : (N, 3) ndarray of float32
+        Center x, center y and side, pixels: frames as FER2013 cuts them.
+
+    Returns
+    -------
+    (N, 4) ndarray of float32
+        Boxes of mien's convention, xyxy, pixels.
+    """
+    center, side = squares[:, :2], squares[:, 2:]
+    box_center = center + (np.array(BOX_CENTER_SHARE) - 0.5) * side
+    half = np.array(BOX_SIZE_SHARE) * side / 2
+    return np.concatenate([box_center - half, box_center + half], axis=1).astype(np.float32)
+
+
 def crops(picture: ByteArray, boxes_xyxy: FloatArray, size: int) -> ByteArray:
     """Cut faces out of a picture, framed as FER2013 frames them.
 

@@ -182,11 +182,16 @@ def expand(source: str | Path) -> list[str]:
     Raises
     ------
     MediaError
-        If a folder has no media.
+        If a folder has no media, or the system refuses the path.
     """
     folder = Path(source)
-    if not folder.is_dir():
-        return [str(source)]
+    try:
+        if not folder.is_dir():
+            return [str(source)]
+    except OSError as error:
+        raise MediaError(
+            f"{source}: cannot be read ({error.strerror}): expected the path of a file or folder"
+        ) from error
     found = [path for path in sorted(folder.rglob("*")) if _is_media(path, folder)]
     if not found:
         raise MediaError(f"{source}: is a folder without pictures or videos: expected at least one")
