@@ -23,6 +23,8 @@ from mien.engine.video import frames, probe, read_picture
 from mien.engine.video.pictures import open_picture, read_animation
 
 LOSSLESS: dict[str, dict[str, Any]] = {".webp": {"lossless": True}, ".avif": {"quality": 100}, ".jpg": {"quality": 95}}
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK")
+UNWRITABLE = {".jpg": ("LA", "P", "RGBA"), ".bmp": ("LA", "CMYK"), ".png": ("CMYK",), ".gif": ("CMYK",)}  # by Pillow
 FORMATS = (".jpg", ".png", ".webp", ".tiff", ".avif", ".bmp", ".gif")
 
 
@@ -50,14 +52,13 @@ def test_sixteen_bits_are_read_upright_too(tmp_path: Path, suffix: str, orientat
     np.testing.assert_array_equal(read_picture(path), stretched)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(suffix, mode) for suffix in FORMATS for mode in MODES if mode not in UNWRITABLE.get(suffix, ())],
+)
 def test_every_mode_is_read_as_pillow_reads_it(tmp_path: Path, suffix: str, mode: str) -> None:
     path = tmp_path / f"picture{suffix}"
-    try:
-        write_still(path, portrait(), mode=mode)
-    except (OSError, ValueError):
-        pytest.skip(f"{suffix} has no {mode}")
+    write_still(path, portrait(), mode=mode)
     picture = read_picture(path)
     assert picture.dtype == np.uint8
     assert picture.flags.c_contiguous

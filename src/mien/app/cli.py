@@ -89,7 +89,7 @@ def models(
     ] = None,
 ) -> None:
     """List the nets and detectors in use with their figures, or show the card of one net."""
-    from mien.app.listing import detector_table, model_table
+    from mien.app.listing import LEGEND, detector_table, model_table
 
     if name is not None:
         from mien.engine.recognizer import load
@@ -97,6 +97,7 @@ def models(
         screen.print_json(load(name).card.to_json())
         return
     screen.print(model_table())
+    screen.print(LEGEND, soft_wrap=True)
     screen.print()
     screen.print(detector_table())
 

@@ -8,6 +8,11 @@ from mien.core.model import ModelCard
 from mien.engine.recognizer import load, model_names
 from mien.face.detectors import detectors_in_use
 
+LEGEND = """\
+FER2013: accuracy on PrivateTest, original labels. FER+: accuracy on its test rows, majority, 7 classes.
+calibration: expected error on the labels that the net was taught. answered: faces not called uncertain.
+mien models NAME shows the whole card, with intervals."""
+
 
 def model_table() -> Table:
     """Return the nets that ship with mien as a table."""
@@ -18,12 +23,6 @@ def model_table() -> Table:
         recognizer = load(name)
         size = f"{recognizer.model.path.stat().st_size / 1e6:.1f} MB"
         table.add_row(name, *_figures(recognizer.card), size)
-    table.caption = (
-        "FER2013: accuracy on PrivateTest, original labels. FER+: accuracy on its test rows by majority, 7 classes. "
-        "calibration: expected error on the labels that the net was taught. answered: faces not called uncertain. "
-        "mien models NAME shows the whole card with its intervals."
-    )
-    table.caption_justify = "left"
     return table
 
 
