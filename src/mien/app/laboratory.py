@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.core.errors import MissingExtraError
+from mien.core.errors import MissingExtraError, OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard
 from mien.core.types import FloatArray, IntArray
 from mien.engine.recognizer import load, model_path
-from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, load_fer2013, manifest
+from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, fingerprint, load_fer2013, manifest
 from mien.lab.files import make_folder, whole_file
 
 if TYPE_CHECKING:
@@ -83,22 +83,26 @@ def _write_figures(out: Path, kind: str, evaluation: Evaluation, probabilities: 
 
 
 def export(checkpoint: Path, out: Path, head: str, data: Path | None, name: str | None) -> ModelCard:
-    """Write a model file from a checkpoint."""
+    """Write a model file from a checkpoint; `data` holds what it was trained on."""
     _need_torch()
     import mien
     from mien.lab.export import export as write
     from mien.lab.training import load_checkpoint
 
-    run = load_checkpoint(checkpoint)
-    hashes = {file: entry["sha256"] for file, entry in manifest(_files(data), {})["sources"].items()}
+    run, faces = load_checkpoint(checkpoint), load_fer2013(data)
+    if fingerprint(faces.of_split("Training")) != run.data:
+        raise OptionError(f"{checkpoint}: was trained on other faces than the data holds: name that with --data")
+    found = find_data(data)
+    taught = [found.fer2013, found.ferplus if "ferplus" in run.recipe.heads else None]
+    sources = manifest([path for path in taught if path is not None], {})["sources"]
     return write(
         run,
         head,
         out,
         name=name or out.stem,
         version=mien.__version__,
-        data=load_fer2013(data),
-        training_data={"FER2013 Training": run.data} | hashes,
+        data=faces,
+        training_data={"FER2013 Training": run.data} | {file: entry["sha256"] for file, entry in sources.items()},
     )
 
 
