@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -184,6 +185,17 @@ def test_every_net_becomes_a_file_and_comes_back(
         if not name.endswith("num_batches_tracked"):
             assert torch.equal(weights[name], value), name
     assert weights.keys() <= net.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_onnxruntime_can_fuse_the_norms(name: str, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(load(name).model.path), options, providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert "Conv" in kinds
+    assert not kinds & {"BatchNormalization", "Expand"}  # with them a face took 5.1 ms, not 3.5
 
 
 def test_training_goes_on_from_a_file(exported: Exported, made_faces: FaceDataset, tmp_path: Path) -> None:
