@@ -83,7 +83,7 @@ def test_a_row_for_each_person_of_a_video() -> None:
     assert table_lines([video]) == [
         "source    face  expression          confidence  frames  seen",
         "talk.mp4     1  sad 100%                  0.70     1/4  1.0-1.0 s",
-        "talk.mp4     2  happy 67%, sad 33%        0.77     3/4  0.5-1.5 s",
+        "             2  happy 67%, sad 33%        0.77     3/4  0.5-1.5 s",
     ]
 
 
@@ -92,7 +92,7 @@ def test_a_row_for_each_face_of_a_picture() -> None:
     assert table_lines([photo, empty]) == [
         "source     face  expression  confidence  frames  seen",
         "photo.jpg     0  happy             0.90     1/1",
-        "photo.jpg     1  sad               0.80     1/1",
+        "              1  sad               0.80     1/1",
         "empty.jpg        no face                    0/1",
     ]
 

@@ -264,3 +264,4 @@ def _rows(summary: Summary, shared: Counter[str]) -> Iterator[tuple[str, ...]]:
             f"{person.frames}/{summary.frames}",
             "" if is_still else f"{person.first_s:.1f}-{person.last_s:.1f} s",
         )
+        name = ""  # a long name on every row hides who is who
