@@ -11,7 +11,7 @@ import pytest
 from footage import GLIMPSES, HEAD, write_photo, write_video
 from rich.console import Console
 
-from mien.app.analysis import MOST_ROWS, Outputs, Summary, analyze_sources, summary_table
+from mien.app.analysis import FEW_ROWS, MOST_ROWS, Outputs, Summary, analyze_sources, summary_table
 from mien.core.errors import OptionError, OutputError
 from mien.core.types import ByteArray, Faces, FloatArray, FrameResult
 from mien.engine.recognizer import Recognizer, load
@@ -103,9 +103,17 @@ def test_what_has_one_name_is_told_apart_by_its_folder() -> None:
 
 
 def test_a_long_table_says_what_it_leaves_out() -> None:
-    lines = table_lines([summary(result(0, 0.9, source=f"{number}.jpg")) for number in range(MOST_ROWS + 2)])
-    assert "and 2 more rows: write them with --csv FILE" in lines[-1]
+    summaries = [summary(result(0, 0.9, source=f"{number}.jpg")) for number in range(MOST_ROWS + FEW_ROWS + 1)]
+    lines = table_lines(summaries)
+    assert "and 6 more rows: write them with --csv FILE" in lines[-1]
     assert len(lines) == MOST_ROWS + 2
+    assert "and 6 more rows: everything is in a.csv" in str(summary_table(summaries, written=Path("a.csv")).caption)
+
+
+def test_a_few_rows_more_are_shown() -> None:
+    summaries = [summary(result(0, 0.9, source=f"{number}.jpg")) for number in range(MOST_ROWS + FEW_ROWS)]
+    assert len(table_lines(summaries)) == MOST_ROWS + FEW_ROWS + 1
+    assert summary_table(summaries).caption is None
 
 
 # --- a run

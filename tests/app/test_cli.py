@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 from footage import GLIMPSES, HEAD, cut, write_bomb, write_cardless_model, write_fer2013, write_photo, write_video
 
 import mien
-from mien.app.cli import INTERRUPTED, MISUSE, SOME_FAILED, main
+from mien.app.cli import INTERRUPTED, MISUSE, SOME_FAILED, TERMINATED, main
 from mien.core.types import columns
 from mien.engine.results import read_jsonl
 from mien.engine.video import probe
@@ -184,6 +185,14 @@ def test_bad_input_is_one_line_and_the_rest_is_done(case: str, run: Run, tmp_pat
     assert "good.png" in ended.out
 
 
+def test_an_empty_name_is_not_the_current_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photo(tmp_path / "photo.png")
+    ended = run("analyze", "")
+    assert (ended.code, ended.out, len(ended.notes)) == (SOME_FAILED, "", 1)
+    assert ended.notes[0].startswith("mien: '': is an empty name")
+
+
 def test_a_url_that_does_not_answer(run: Run, mute: str, tmp_path: Path) -> None:
     good, started = write_photo(tmp_path / "good.png"), time.monotonic()
     ended = run("analyze", mute, good, "--detector", "whole", "--timeout", "0.3")
@@ -252,6 +261,8 @@ def test_hard_files_are_read_or_named(run: Run, media_dir: Path, tmp_path: Path)
         (["--annotate", "-"], "--annotate does not write to standard output"),
         (["--csv", "-", "--json", "-"], "-: is named for two outputs"),
         (["--csv", "{at}/out", "--parquet", "{at}/out"], "{at}/out: is named for two outputs"),
+        (["--csv", ""], "--csv: has an empty name: expected a file"),
+        (["--annotate", ""], "--annotate: has an empty name: expected a file"),
         (["--csv", "{at}/photo.png"], "{at}/photo.png: is no name for a table: expected one like results.csv"),
     ],
 )
@@ -370,12 +381,12 @@ def test_annotated_media(run: Run, tmp_path: Path) -> None:
 
 def test_a_video_does_not_fit_a_picture(run: Run, tmp_path: Path) -> None:
     video = write_video(tmp_path / "talk.mp4")
-    ended = run(
-        "analyze", video, "--annotate", tmp_path / "out.png", "--csv", tmp_path / "out.csv", "--detector", "whole"
-    )
-    assert (ended.code, len(ended.notes)) == (MISUSE, 1)
+    old = [_touch(tmp_path / name, b"of an earlier run") for name in ("out.png", "out.csv")]
+    ended = run("analyze", video, "--annotate", old[0], "--csv", old[1], "--detector", "whole")
+    assert (ended.code, ended.out, len(ended.notes)) == (MISUSE, "", 1)
     assert "name a video (.mp4) or a folder" in ended.notes[0]
-    assert read_csv((tmp_path / "out.csv").read_text("utf-8"))
+    assert [path.read_bytes() for path in old] == [b"of an earlier run"] * 2
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_same_names_in_two_folders(run: Run, tmp_path: Path) -> None:
@@ -440,8 +451,46 @@ def test_a_pipe_that_closes_is_no_error(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (SOME_FAILED, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("options", [["--csv", "-"], ["--json", "-"], []])
+def test_a_full_standard_output_is_one_line(options: list[str], tmp_path: Path) -> None:
+    call = command(write_photo(tmp_path / "photo.png"), "--detector", "whole", *options)
+    _fails_on_full_output(call)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_list_that_finds_no_room_is_one_line() -> None:
+    _fails_on_full_output([*command()[:-1], "models"])
+
+
+def _fails_on_full_output(call: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    line = "mien: standard output: cannot be written (No space left on device): lead it where there is room\n"
+    assert (done.returncode, done.stderr) == (SOME_FAILED, line)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no limit on the size of files")
+def test_a_disk_that_fills_up_leaves_whole_rows_and_no_broken_video(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, *HEAD.shape), np.uint8)
+    video = write_video(tmp_path / "a.mkv", list(noise))
+    table, annotated = tmp_path / "out.csv", _touch(tmp_path / "out.mp4", b"of an earlier run")
+    call = command(video, "--csv", table, "--annotate", annotated, "--detector", "whole")
+    limit = ["bash", "-c", 'ulimit -f 3; exec "$@"', "bash", *call]
+    done = subprocess.run(limit, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == SOME_FAILED
+    assert "cannot be written (File too large)" in done.stderr
+    assert done.stderr.count("\n") == 1
+    text = table.read_text("utf-8")
+    assert text.endswith("\n")
+    assert [int(row["frame"]) for row in read_csv(text)] == list(range(text.count("\n") - 1))
+    assert annotated.read_bytes() == b"of an earlier run"
+    assert not list(tmp_path.glob(".*"))
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to all processes of the console")
-def test_ctrl_c_keeps_what_was_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+def test_ctrl_c_and_sigterm_keep_what_was_read(number: signal.Signals, code: int, tmp_path: Path) -> None:
     video, table, annotated = write_video(tmp_path / "a.mkv", [HEAD] * 150), tmp_path / "a.csv", tmp_path / "a.mp4"
     call = command(video, "--csv", table, "--annotate", annotated)
     # A shell's background jobs ignore Ctrl-C, and so would what they start.
@@ -451,9 +500,9 @@ def test_ctrl_c_keeps_what_was_read(tmp_path: Path) -> None:
     partial, deadline = tmp_path / ".a.csv.partial", time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and partial.read_text("utf-8").count("\n") > 5):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, notes = process.communicate(timeout=60)
-    assert (process.returncode, notes) == (INTERRUPTED, "mien: stopped: what was read by then is kept\n")
+    assert (process.returncode, notes) == (code, "mien: stopped: what was read by then is kept\n")
     rows = read_csv(table.read_text("utf-8"))
     assert 5 <= len(rows) < 150
     assert abs(len(rows) - (probe(annotated).frame_count or 0)) <= 1

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from mien.core import preprocess
 from mien.core.errors import OptionError
 from mien.core.preprocess import BOX_CENTER_SHARE, BOX_SIZE_SHARE, as_rgb, batch, crop_squares, crops, gray, resize
 from mien.core.types import ByteArray, FloatArray
@@ -229,6 +230,17 @@ def test_beyond_the_picture_its_border_is_repeated() -> None:
     assert np.array_equal(crop[:, 24:], picture[:, :24])
     (outside,) = crops(picture, box_of_square(1000, 10, 48), 48)
     assert (outside == picture[0, -1]).all()
+
+
+@pytest.mark.parametrize("reach", [1e5, 1e9, 1e38])
+def test_a_box_beyond_all_bounds_is_cut_with_bounded_memory(reach: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocess, "MOST_GRID_PX", 960)
+    box = np.array([[-reach, -reach, reach, reach]], np.float32)
+    assert (crops(np.full((20, 30), 7, np.uint8), box, 48) == 7).all()
+
+
+def test_the_largest_picture_is_sampled_pixel_by_pixel() -> None:
+    assert preprocess.MOST_GRID_PX // 48 * 48 >= 10_000  # 100 megapixels as one face: no face's grid is cut short
 
 
 def test_gray_first_or_last_is_the_same(astronaut: ByteArray) -> None:

@@ -94,6 +94,9 @@ def test_arrays_are_read_only_copies() -> None:
         ({"expressions": ("happy",)}, "expressions has 1 entries: expected 2"),
         ({"boxes_xyxy": np.full((2, 4), np.nan)}, "NaN or infinity"),
         ({"boxes_xyxy": np.full((2, 4), np.inf)}, "NaN or infinity"),
+        ({"scores": [0.5, 1.5]}, "Faces.scores holds 1.5: expected how sure the detector is, from 0 to 1"),
+        ({"scores": [-1, 0.5]}, "Faces.scores holds -1.0"),
+        ({"scores": [0.5, np.nan]}, "Faces.scores holds nan"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changed: dict[str, Any], message: str) -> None:

@@ -76,6 +76,12 @@ def test_the_shipped_net_on_a_portrait(astronaut: ByteArray) -> None:
     assert np.array_equal(explanation.crop, crops(astronaut, faces.boxes_xyxy[:1], size)[0])
 
 
+def test_bgr_is_told(astronaut: ByteArray) -> None:
+    face = Faces.detected([[223, 79, 337, 216]], [1])
+    bgr = explain(astronaut[:, :, ::-1], face, color="bgr")
+    assert np.array_equal(bgr.crop, explain(astronaut, face).crop)
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_exactly_one_face(count: int, noise: ByteArray) -> None:
     faces = Faces.detected(np.tile([10, 10, 60, 60], (count, 1)), np.ones(count))

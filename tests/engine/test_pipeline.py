@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -289,6 +290,27 @@ def test_a_net_that_was_replaced_is_read_again(tmp_path: Path, head: ByteArray) 
 
 # --- refusals
 
+
+class Sure:
+    """A detector whose score is its own."""
+
+    def __init__(self, score: float) -> None:
+        self.score = score
+
+    def detect(self, _: ByteArray) -> tuple[FloatArray, FloatArray]:
+        return np.array([[0, 0, 30, 30]], np.float32), np.array([self.score], np.float32)
+
+
+def pil_image(*, keep: float = 1, closed: bool = False) -> Image.Image:
+    """Return an image that PIL has opened and not decoded, of a file that is cut or closed."""
+    content = io.BytesIO()
+    Image.effect_noise((90, 90), 50).save(content, "PNG")
+    image = Image.open(io.BytesIO(content.getvalue()[: round(keep * content.tell())]))
+    if closed:
+        image.close()
+    return image
+
+
 WRONG: dict[str, tuple[Callable[[], object], type[MienError], str]] = {
     "list": (lambda: analyze([[1, 2], [3, 4]]), OptionError, "picture is a list: expected a path, a PIL image"),
     "None": (lambda: analyze(None), OptionError, "picture is a NoneType"),
@@ -308,10 +330,20 @@ WRONG: dict[str, tuple[Callable[[], object], type[MienError], str]] = {
     "tracker": (lambda: Pipeline(tracker="sort"), OptionError, "no tracker 'sort'"),
     "smoothing": (lambda: Pipeline(smoothing_s=-1), OptionError, "smoothing_s is -1"),
     "frame": (lambda: Pipeline()([1, 2], 0.0), OptionError, "picture is a list"),
+    "no time": (lambda: Pipeline()(NOWHERE, None), OptionError, "time_s is None: expected"),  # type: ignore[arg-type]
+    "a word as time": (lambda: Pipeline()(NOWHERE, "x"), OptionError, "time_s is 'x'"),  # type: ignore[arg-type]
+    "NaN as time": (lambda: Pipeline()(NOWHERE, np.nan), OptionError, "time_s is nan"),
+    "endless time": (lambda: Pipeline()(NOWHERE, np.inf), OptionError, "time_s is inf"),
+    "empty": (lambda: analyze(""), OptionError, "picture is an empty string"),
+    "empty source": (lambda: next(stream("")), OptionError, "source is an empty string"),
+    "cut PIL image": (lambda: analyze(pil_image(keep=0.5)), MediaError, "PIL image cannot be read"),
+    "closed PIL image": (lambda: analyze(pil_image(closed=True)), MediaError, "PIL image cannot be read"),
+    "score": (lambda: analyze(NOWHERE, detector=Sure(99)), OptionError, "Faces.scores holds 99.0: expected"),
     "source": (lambda: next(stream(NOWHERE)), OptionError, "source is a ndarray"),  # type: ignore[arg-type]
     "no source": (lambda: next(stream("missing.mp4")), MediaError, "missing.mp4: cannot be read"),
     "stream's detector": (lambda: next(stream("a.mp4", detector="face")), OptionError, "unknown detector"),
     "explain": (lambda: explain(3, Faces.empty()), OptionError, "picture is a int"),
+    "explain's color": (lambda: explain(NOWHERE, Faces.empty(), color="rbg"), OptionError, "color is 'rbg'"),
 }
 
 

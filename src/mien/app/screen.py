@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
 
 from rich.console import Console
 
@@ -28,6 +30,18 @@ def printable(text: str) -> str:
 def complain(line: str, *, style: str = "red") -> None:
     """Print one line on standard error."""
     notes.print(f"mien: {printable(line)}", style=style, soft_wrap=True)
+
+
+def settle() -> None:
+    """Empty standard output; what it does not take goes nowhere, or Python would complain when it ends."""
+    if sys.stdout is None:  # closed by whoever started us
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class NoteHandler(logging.Handler):

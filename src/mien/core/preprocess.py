@@ -15,6 +15,9 @@ from mien.core.types import ByteArray, FloatArray
 BOX_CENTER_SHARE = (24.2 / 48, 24.9 / 48)
 BOX_SIZE_SHARE = (38.3 / 48, 51.0 / 48)
 
+MOST_GRID_PX = 10_240  # side of the grid that samples a face: the largest picture that is read, 100 megapixels, as one
+FARTHEST_PX = 1e6  # where a corner of a box is held: beyond it float32 and OpenCV's whole numbers overflow
+
 
 def as_rgb(image: npt.NDArray[np.generic], *, color: str = "rgb") -> ByteArray:
     """Return any picture array as RGB.
@@ -107,7 +110,7 @@ def batch(crops: Sequence[ByteArray] | ByteArray, size: int) -> ByteArray:
 
     Parameters
     ----------
-    crops : sequence of (H, W) or (H, W, 3) ndarray of uint8
+    crops : sequence of (H, W) or (H, W, 3) ndarray of uint8, or one (N, H, W) or (N, H, W, 3) ndarray
         RGB if they have channels.
     size : int
         Side of the net's input in pixels.
@@ -119,17 +122,35 @@ def batch(crops: Sequence[ByteArray] | ByteArray, size: int) -> ByteArray:
     Raises
     ------
     OptionError
-        If a crop is empty, is not uint8 or has another shape.
+        If a crop is no array, is empty, is not uint8 or has another shape, or one crop is given alone.
     """
-    for index, crop in enumerate(crops):
-        if crop.dtype != np.uint8 or crop.ndim not in (2, 3) or 0 in crop.shape:
-            raise OptionError(
-                f"crop {index} is {crop.dtype} of shape {crop.shape}: expected uint8 of shape (H, W) or (H, W, 3)"
-            )
+    _refuse_wrong_crops(crops)
     stacked = np.empty((len(crops), 1, size, size), np.uint8)
     for index, crop in enumerate(crops):
         stacked[index, 0] = resize(gray(crop), size)
     return stacked
+
+
+def _refuse_wrong_crops(crops: object) -> None:
+    if isinstance(crops, np.ndarray):
+        # The last axis of one color crop has 1, 3 or 4 entries; no face is read that is so narrow.
+        if crops.ndim not in (3, 4) or (crops.ndim == 3 and crops.shape[2] <= 4):
+            raise OptionError(
+                f"crops is an array of shape {crops.shape}: expected (N, H, W) or (N, H, W, 3); "
+                "one crop goes in a list: [crop]"
+            )
+    elif isinstance(crops, str) or not isinstance(crops, Sequence):
+        raise OptionError(f"crops is a {type(crops).__name__}: expected a list of uint8 arrays, one for each face")
+    for index, crop in enumerate(crops):
+        is_array = isinstance(crop, np.ndarray)
+        if is_array and crop.dtype == np.uint8 and 0 not in crop.shape and _is_gray_or_rgb(crop.shape):
+            continue
+        given = f"{crop.dtype} of shape {crop.shape}" if is_array else f"a {type(crop).__name__}"
+        raise OptionError(f"crop {index} is {given}: expected an array of uint8 of shape (H, W) or (H, W, 3)")
+
+
+def _is_gray_or_rgb(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
 
 
 def crop_squares(boxes_xyxy: FloatArray) -> FloatArray:
@@ -145,7 +166,7 @@ def crop_squares(boxes_xyxy: FloatArray) -> FloatArray:
     (N, 3) ndarray of float32
         Center x, center y and side of each square, pixels.
     """
-    boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
+    boxes = np.clip(np.asarray(boxes_xyxy, np.float32).reshape(-1, 4), -FARTHEST_PX, FARTHEST_PX)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     # The geometric mean of both sides wavers less than either when a head turns or the jaw drops.
     side = np.sqrt(np.maximum(width * height, 1.0) / (BOX_SIZE_SHARE[0] * BOX_SIZE_SHARE[1]))
@@ -177,7 +198,8 @@ def crops(picture: ByteArray, boxes_xyxy: FloatArray, size: int) -> ByteArray:
     """Cut faces out of a picture, framed as FER2013 frames them.
 
     Each face is warped once: sampled bilinearly on a grid that is a whole multiple of `size`, not coarser than the
-    picture, then averaged over areas, so that nothing aliases. Beyond the picture its border is repeated.
+    picture, then averaged over areas, so that nothing aliases; of a face larger than any picture that mien reads, the
+    grid is coarser. Beyond the picture its border is repeated.
 
     Parameters
     ----------
@@ -209,7 +231,7 @@ def _crop_square(picture: ByteArray, center_x: float, center_y: float, side: flo
     y0, y1 = np.clip([top, top + reach], 0, height - 1)
     window = gray(np.ascontiguousarray(picture[y0 : y1 + 1, x0 : x1 + 1]))
     # A side that float32 makes a hair too long must not double the grid, which would blur an exact crop.
-    multiple = max(1, int(np.ceil(side / size - 1e-3)))
+    multiple = max(1, min(int(np.ceil(side / size - 1e-3)), MOST_GRID_PX // size))
     step = side / (size * multiple)
     # Pixel centers lie at half coordinates: sample i of the grid is at corner + (i + 0.5) * step - 0.5.
     start_x, start_y = center_x - side / 2 + step / 2 - 0.5 - x0, center_y - side / 2 + step / 2 - 0.5 - y0

@@ -82,7 +82,7 @@ class Faces:
     Raises
     ------
     OptionError
-        If the arrays do not agree on the number of faces or labels.
+        If the arrays do not agree on the number of faces or labels, a box is not finite, or a score not in [0, 1].
 
     Examples
     --------
@@ -122,6 +122,9 @@ class Faces:
             raise OptionError(f"Faces.expressions has {len(self.expressions)} entries: expected {count}")
         if not np.isfinite(self.boxes_xyxy).all():
             raise OptionError("Faces.boxes_xyxy holds NaN or infinity: expected finite pixels")
+        wrong = self.scores[~((self.scores >= 0) & (self.scores <= 1))]  # NaN is among them
+        if len(wrong):
+            raise OptionError(f"Faces.scores holds {wrong[0]}: expected how sure the detector is, from 0 to 1")
 
     @classmethod
     def detected(cls, boxes_xyxy: npt.ArrayLike, scores: npt.ArrayLike) -> Faces:

@@ -27,7 +27,8 @@ class Explanation:
     expression : str
         The label that is explained: the one with the highest probability.
     shares : dict of str to float
-        Part of each region in the answer, 0 to 1; together 1, or 0 where nothing on the face made a difference.
+        Part of each region in the answer, 0 to 1; together 1. All are 0, and so is `saliency`, where nothing that was
+        hidden made the answer less sure: then there is no reason to name.
     saliency : (S, S) ndarray of float32
         How much the probability of `expression` falls, on average, while a point of the crop is hidden; 0 or more.
     crop : (S, S) ndarray of uint8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate
+from math import isfinite
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mien.core import preprocess
-from mien.core.errors import OptionError
+from mien.core.errors import MediaError, OptionError
 from mien.core.types import ByteArray, Faces, FrameResult
 from mien.engine.explain import Explanation, explain_face
 from mien.engine.recognizer import Recognizer, load, model_path
@@ -79,6 +80,7 @@ class Pipeline:
         FrameResult
             Frames are counted from 0.
         """
+        _refuse_wrong_time(time_s)
         image = _picture(picture, "rgb")
         faces = detect(self.detector, image)
         if self._tracker is not None:
@@ -113,7 +115,7 @@ def analyze(
     Raises
     ------
     MediaError
-        If a file is no picture that can be read.
+        If a file or PIL image is no picture that can be read.
     OptionError
         If an array or option is not as described.
     ModelError
@@ -193,6 +195,8 @@ def stream(
     """
     if not isinstance(source, (str, PathLike)):
         raise OptionError(f"source is a {type(source).__name__}: expected a path, a URL or 'camera:0'")
+    if source == "":  # which would be the current folder
+        raise OptionError("source is an empty string: expected a path, a URL or 'camera:0'")
     finder, recognizer = _finder(detector), _recognizer(model)
     for name in expand(source):
         follow = None if probe(name).kind in STILL_KINDS else tracker
@@ -201,27 +205,42 @@ def stream(
             yield pipeline(frame.image, frame.time_s, source=name)
 
 
-def explain(picture: Picture, face: Faces, *, model: str | Path | Recognizer = "default") -> Explanation:
+def explain(
+    picture: Picture, face: Faces, *, model: str | Path | Recognizer = "default", color: str = "rgb"
+) -> Explanation:
     """Tell which part of a face made the answer.
 
     Parameters
     ----------
     picture : path_like, PIL image or ndarray
-        As :func:`analyze` takes it, RGB.
+        As :func:`analyze` takes it.
     face : Faces
         One face of it, for example ``faces[0]``.
     model : str, path_like or Recognizer
         As :func:`mien.load` takes it, or what it returned.
+    color : {"rgb", "bgr"}
+        Order of the channels of an array; OpenCV reads BGR.
 
     Returns
     -------
     Explanation
         Shares of brows, eyes, nose, mouth and elsewhere, and a saliency map.
     """
-    return explain_face(_picture(picture, "rgb"), face, _recognizer(model))
+    return explain_face(_picture(picture, color), face, _recognizer(model))
+
+
+def _refuse_wrong_time(time_s: float) -> None:
+    try:
+        is_time = isfinite(time_s)
+    except TypeError:
+        is_time = False
+    if not is_time:
+        raise OptionError(f"time_s is {time_s!r}: expected the time of the frame in seconds")
 
 
 def _picture(image: Picture, color: str) -> ByteArray:
+    if isinstance(image, str) and not image:
+        raise OptionError("picture is an empty string: expected a path, a PIL image or a numpy array")
     if isinstance(image, (str, PathLike)):
         return read_picture(fspath(image))
     if isinstance(image, np.ndarray):
@@ -234,9 +253,12 @@ def _picture(image: Picture, color: str) -> ByteArray:
 def _pil_pixels(image: Any) -> np.ndarray[Any, Any]:
     from PIL import ImageOps
 
-    upright = ImageOps.exif_transpose(image)
-    # Of more than 8 bits, convert would cut off all that is brighter than 255.
-    return np.asarray(upright, np.uint16) if upright.mode.startswith("I") else np.asarray(upright.convert("RGB"))
+    try:
+        upright = ImageOps.exif_transpose(image)
+        # Of more than 8 bits, convert would cut off all that is brighter than 255.
+        return np.asarray(upright, np.uint16) if upright.mode.startswith("I") else np.asarray(upright.convert("RGB"))
+    except Exception as error:  # PIL decodes only here, and each format fails in its own way
+        raise MediaError(f"PIL image cannot be read ({error}): expected one that is whole and open") from error
 
 
 def _finder(detector: str | Detector) -> Detector:

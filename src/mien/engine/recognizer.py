@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from mien.core import preprocess
-from mien.core.errors import ModelError
+from mien.core.errors import ModelError, OptionError
 from mien.core.model import Model, ModelCard
 from mien.core.types import ByteArray, Faces, FloatArray
 
@@ -35,6 +36,9 @@ class Recognizer:
     def __init__(self, model: Model) -> None:
         self.model = model
 
+    def __repr__(self) -> str:
+        return f"<Recognizer {self.card.name!r}, version {self.card.version}>"
+
     @property
     def card(self) -> ModelCard:
         """The card inside the model file."""
@@ -45,7 +49,7 @@ class Recognizer:
 
         Parameters
         ----------
-        crops : sequence of (H, W) or (H, W, 3) ndarray of uint8
+        crops : sequence of (H, W) or (H, W, 3) ndarray of uint8, or one (N, H, W) or (N, H, W, 3) ndarray
             Faces framed as FER2013 frames them, gray or RGB, of any size; only those of another size than the card's
             are resized.
 
@@ -57,7 +61,7 @@ class Recognizer:
         Raises
         ------
         OptionError
-            If a crop is not uint8 or has another shape.
+            If a crop is no array, is not uint8 or has another shape, or one crop is given alone: it goes in a list.
         """
         faces = preprocess.batch(crops, self.card.input_size)
         starts = range(0, max(len(faces), 1), BATCH)
@@ -81,7 +85,11 @@ def model_path(name_or_path: str | Path) -> Path:
     ------
     ModelError
         If it is neither a name nor a file.
+    OptionError
+        If it is neither a string nor a path.
     """
+    if not isinstance(name_or_path, (str, PathLike)):
+        raise OptionError(f"model is a {type(name_or_path).__name__}: expected a name or a path to an .onnx file")
     if str(name_or_path) in model_names():
         return Path(str(resources.files("mien.weights").joinpath(f"{name_or_path}.onnx")))
     if Path(name_or_path).is_file():
@@ -108,5 +116,7 @@ def load(
     ------
     ModelError
         If there is no such model, or the file is no model of mien.
+    OptionError
+        If it is neither a string nor a path.
     """
     return Recognizer(Model(model_path(name_or_path), threads=threads, providers=providers))

@@ -86,12 +86,13 @@ def detect(detector: Detector, image_rgb: ByteArray) -> Faces:
     Returns
     -------
     Faces
-        Boxes and scores, best score first; boxes whose shorter side is below 16 px are left out.
+        Boxes and scores, best score first; without boxes whose shorter side is below 16 px or that miss the picture.
 
     Raises
     ------
     OptionError
-        If the picture has another shape or dtype, or a foreign detector answers with something else than boxes.
+        If the picture has another shape or dtype, or a foreign detector answers with something else than boxes
+        and scores in [0, 1].
     """
     if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8 or 0 in image_rgb.shape:
         raise OptionError(
@@ -100,8 +101,9 @@ def detect(detector: Detector, image_rgb: ByteArray) -> Faces:
         )
     faces = Faces.detected(*detector.detect(image_rgb))
     best_first = np.argsort(-faces.scores, kind="stable")
-    large = faces.boxes_xywh[best_first, 2:].min(axis=1) >= LEAST_BOX_PX
-    return faces[best_first[large]]
+    large = faces.boxes_xywh[:, 2:].min(axis=1) >= LEAST_BOX_PX
+    inside = (faces.boxes_xyxy[:, 2:] > 0) & (faces.boxes_xyxy[:, :2] < image_rgb.shape[1::-1])
+    return faces[best_first[(large & inside.all(axis=1))[best_first]]]
 
 
 def _working_picture(image_rgb: ByteArray) -> ByteArray:

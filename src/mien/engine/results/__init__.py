@@ -3,6 +3,9 @@
 Every writer is used in a ``with`` statement and takes one frame at a time. A file grows beside its place as
 ``.NAME.partial`` and takes its place when the statement ends. That is so too when an exception ends it, as when a video
 breaks off or the user presses Ctrl-C: what was computed is kept. Where no frame came, an older file stays as it was.
+
+When the disk is full, JSON Lines and CSV are cut back to the last whole frame. A picture, video or Parquet file that
+could not be written to its end cannot be read: it is removed, and an older file stays as it was.
 """
 
 from mien.engine.results.media import (

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from mien.core.errors import OptionError, OutputError
+from mien.core.errors import MediaError, OptionError, OutputError
 from mien.core.types import ByteArray, FrameResult
 from mien.engine.drawing import draw
 from mien.engine.results.writer import PartialFile, Writer, as_output_error
+from mien.engine.video import probe
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -47,6 +48,8 @@ def _annotated(result: FrameResult, *, bars: bool) -> ByteArray:
 class AnnotatedPicture(Writer):
     """One picture with its faces drawn on it, in the format that the extension of its path names.
 
+    A second frame is refused, and the first one not kept: an older picture stays.
+
     Parameters
     ----------
     path : path_like
@@ -62,7 +65,8 @@ class AnnotatedPicture(Writer):
 
     def write(self, result: FrameResult) -> None:  # noqa: D102
         if self._frames:
-            raise OptionError(f"{self.path}: {result.source} has more than one frame: name a video (.mp4) or a folder")
+            self._place.is_whole = False
+            raise _more_than_one_frame(self.path, result.source)
         picture = cv2.cvtColor(_annotated(result, bars=self._bars), cv2.COLOR_RGB2BGR)
         suffix = self.path.suffix.lower()
         # Not imwrite: on Windows it cannot open a path that is not ASCII.
@@ -70,7 +74,7 @@ class AnnotatedPicture(Writer):
         if not fits:
             size = f"{picture.shape[1]}x{picture.shape[0]}"
             raise OutputError(f"{self.path}: a picture of {size} is too large for {suffix}: name a .png")
-        with as_output_error(self.path):
+        with self._place.writing():
             self._place.partial.write_bytes(encoded.tobytes())
         self._frames += 1
 
@@ -82,6 +86,7 @@ class AnnotatedVideo(Writer):
     """A video (H.264) of the frames with their faces drawn on them, each at its true time.
 
     The first frame sets the size; odd sizes grow by one pixel, frames of another size are fitted in between black bars.
+    A video that could not be written to its end, as when the disk is full, is removed: an older one stays.
 
     Parameters
     ----------
@@ -103,7 +108,7 @@ class AnnotatedVideo(Writer):
         import av
 
         picture = _annotated(result, bars=self._bars)
-        with as_output_error(self.path, av.FFmpegError):
+        with self._place.writing(av.FFmpegError):
             if self._stream is None:
                 self._stream = self._open(picture)
             fitted = _fitted(picture, self._stream.width, self._stream.height)
@@ -120,7 +125,7 @@ class AnnotatedVideo(Writer):
 
         try:
             if self._container:
-                with as_output_error(self.path, av.FFmpegError), self._container:
+                with self._place.writing(av.FFmpegError), self._container:
                     if self._frames:
                         self._mux(None)
         finally:
@@ -244,7 +249,8 @@ def open_annotation(path: str | Path, sources: Sequence[str | Path], *, bars: bo
     Raises
     ------
     OptionError
-        If the extension is unknown, or a file is named for several sources or for the source itself.
+        If the extension is unknown, a file is named for several sources or for the source itself, or a picture for a
+        source that is known to have more than one frame.
     OutputError
         If the path cannot be written.
     """
@@ -258,4 +264,21 @@ def open_annotation(path: str | Path, sources: Sequence[str | Path], *, bars: bo
         raise OptionError(f"{path}: is one file for several sources: name a folder")
     if _same_file(Path(path), str(sources[0])):
         raise OptionError(f"{path}: is the source itself: name another file")
-    return AnnotatedPicture(path, bars=bars) if suffix in PICTURE_OPTIONS else AnnotatedVideo(path, bars=bars)
+    if suffix in VIDEO_FORMATS:
+        return AnnotatedVideo(path, bars=bars)
+    if _moves(str(sources[0])):
+        raise _more_than_one_frame(path, sources[0])
+    return AnnotatedPicture(path, bars=bars)
+
+
+def _moves(source: str) -> bool:
+    """Return whether a source is known to have more than one frame, which of a URL is not known."""
+    try:
+        known = probe(source)
+    except MediaError:  # told where it is read
+        return False
+    return known.kind != "url" and known.frame_count != 1
+
+
+def _more_than_one_frame(path: str | Path, source: str | Path) -> OptionError:
+    return OptionError(f"{path}: {source} has more than one frame: name a video (.mp4) or a folder")

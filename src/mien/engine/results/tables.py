@@ -7,16 +7,16 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import mien
 from mien.core.errors import DatasetError, MissingExtraError, OptionError
 from mien.core.types import FrameResult, Row, columns
-from mien.engine.results.writer import PartialFile, Writer, as_output_error
+from mien.engine.results.writer import STDOUT, PartialFile, Writer, as_output_error
 
 SCHEMA = 1
-STDOUT = "-"
 ROWS_IN_GROUP = 10_000  # of a Parquet file
 
 
@@ -29,14 +29,17 @@ class _Rows(Protocol):
 class _JsonRows:
     def __init__(self, file: IO[bytes], header: Row) -> None:
         self._file = file
-        self.write([header])
+        self._write_line(header)
 
     def write(self, rows: list[Row]) -> None:
         for row in rows:
-            line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-            # File names may hold bytes that are no text; the escape Python gives them is JSON's own.
-            self._file.write(line.encode("utf-8", "backslashreplace"))
+            self._write_line(row)
         self._file.flush()
+
+    def _write_line(self, row: Row) -> None:
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        # File names may hold bytes that are no text; the escape Python gives them is JSON's own.
+        self._file.write(line.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         self._file.flush()
@@ -135,7 +138,8 @@ class Table(Writer):
     """One flat row for each face of each frame, streamed to a JSON Lines, CSV or Parquet file.
 
     Numbers are written unrounded: read back they are equal to the bit. Text is UTF-8. JSON Lines and CSV are flushed
-    after each frame.
+    after each frame; should the disk be full, they are cut back to the last whole frame. Parquet, which cannot be read
+    without its footer, is removed then.
 
     Parameters
     ----------
@@ -163,7 +167,8 @@ class Table(Writer):
         self.path = path
         self._columns: list[str] = header["columns"]
         self._place = None if str(path) == STDOUT else PartialFile(path)
-        self._frames = 0
+        self._is_lines = suffix != ".parquet"
+        self._frames = self._length = 0
         with as_output_error(path):
             self._file: IO[bytes] = self._place.partial.open("wb") if self._place else sys.stdout.buffer
         try:
@@ -178,24 +183,31 @@ class Table(Writer):
         unknown = [name for name in rows[0] if name not in self._columns]
         if unknown:
             raise OptionError(f"{self.path}: has no column {unknown[0]!r}: expected {', '.join(self._columns)}")
-        with as_output_error(self.path):
+        with self._writing():
             self._rows.write(rows)
+            if self._place and self._is_lines:
+                self._length = self._file.tell()
         self._frames += 1
 
     def close(self) -> None:  # noqa: D102
         try:
-            with as_output_error(self.path):
+            with self._writing():
                 self._rows.close()
         finally:
             self._finish()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return self._place.writing() if self._place else as_output_error(self.path)
 
     def _finish(self) -> None:
         if self._place is None:
             return
         try:
-            with as_output_error(self.path):
+            with self._place.writing():
                 self._file.close()
         finally:
+            if self._is_lines:
+                self._place.cut(self._length)  # a line may be torn
             self._place.finish(keep=self._frames > 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Self
 
 from mien.core.errors import OutputError
 from mien.core.types import FrameResult
+
+STDOUT = "-"
 
 
 class Writer(ABC):
@@ -46,14 +49,30 @@ def as_output_error(path: str | Path, *kinds: type[Exception]) -> Iterator[None]
         yield
     except expected as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        cure = "the folder must exist, have room, and be yours to write to"
-        raise OutputError(f"{path}: cannot be written ({reason}): {cure}") from error
+        name, cure = str(path), "the folder must exist, have room, and be yours to write to"
+        if name == STDOUT:
+            name, cure = "standard output", "lead it where there is room"
+        raise OutputError(f"{name}: cannot be written ({reason}): {cure}") from error
 
 
 class PartialFile:
-    """A file beside the place that it takes in the end; refuses a place that cannot be written at once."""
+    """A file beside the place that it takes in the end; refuses a place that cannot be written at once.
+
+    Parameters
+    ----------
+    path : path_like
+
+    Attributes
+    ----------
+    partial : Path
+        What to write to.
+    is_whole : bool
+        Whether all that was written arrived; what is not whole never takes its place.
+    """
 
     def __init__(self, path: str | Path) -> None:
+        self._given = path
+        self.is_whole = True
         self.path = Path(path).resolve()
         self.partial = self.path.with_name(f".{self.path.name}.partial")
         # A device would be replaced by a plain file, a folder cannot be.
@@ -62,10 +81,26 @@ class PartialFile:
         with as_output_error(path):
             self.partial.write_bytes(b"")
 
+    @contextmanager
+    def writing(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Turn what goes wrong into one line, as :func:`as_output_error` does; the file is not whole then."""
+        try:
+            with as_output_error(self._given, *kinds):
+                yield
+        except OutputError:
+            self.is_whole = False
+            raise
+
+    def cut(self, length: int) -> None:
+        """Cut the file, which nobody has open, back to its first bytes, which are whole."""
+        with as_output_error(self._given):
+            os.truncate(self.partial, length)
+        self.is_whole = True
+
     def finish(self, *, keep: bool) -> None:
-        """Put the file in its place, or remove it and leave what is there."""
+        """Put the file in its place, or remove it and leave what is there; what is not whole is removed."""
         with as_output_error(self.path):
-            if keep:
+            if keep and self.is_whole:
                 self.partial.replace(self.path)
             else:
                 self.partial.unlink(missing_ok=True)

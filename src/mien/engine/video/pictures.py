@@ -110,6 +110,17 @@ def open_picture(path: str | Path) -> tuple[bytes, Header]:
     if (size := Path(path).stat().st_size) > MAX_FILE_BYTES:
         raise MediaError(f"{path}: is a picture file of {size / 1e9:.1f} GB: expected at most 1 GB; export it smaller")
     content = Path(path).read_bytes()
+    return content, check_content(path, content)
+
+
+def check_content(path: str | Path, content: bytes) -> Header:
+    """Return what the bytes of a picture claim to be.
+
+    Raises
+    ------
+    MediaError
+        As :func:`read_picture`; `path` is what it names.
+    """
     try:
         header = read_header(content)
     except BrokenHeaderError as error:
@@ -118,7 +129,7 @@ def open_picture(path: str | Path) -> tuple[bytes, Header]:
         raise MediaError(f"{path}: is HEIC, which no library of mien can read: convert it to JPEG")
     for width, height in header.sizes:
         check_pixels(path, width, height)
-    return content, header
+    return header
 
 
 def sniff(path: str | Path) -> str | None:

@@ -12,8 +12,17 @@ from typing import Literal, TypeAlias
 
 from mien.core.errors import MediaError
 from mien.engine.video.camera import camera_frames
+from mien.engine.video.downloads import download_picture, is_picture_url
 from mien.engine.video.headers import Header, gif_frames
-from mien.engine.video.pictures import PAGE_S, decode_picture, open_picture, read_animation, read_pages, sniff
+from mien.engine.video.pictures import (
+    PAGE_S,
+    check_content,
+    decode_picture,
+    open_picture,
+    read_animation,
+    read_pages,
+    sniff,
+)
 from mien.engine.video.streams import Frame, is_still, open_stream, stream_frames
 
 Kind: TypeAlias = Literal["picture", "pages", "animation", "video", "camera", "url"]
@@ -62,7 +71,7 @@ def probe(source: str | Path) -> Source:
     """
     name = str(source)
     if kind := _live_kind(name):
-        return Source(name, kind)
+        return Source(name, "picture", 0.0, 1) if is_picture_url(name) else Source(name, kind)
     if not _is_picture(name):
         return _probe_stream(name, "video")
     _, header = open_picture(name)
@@ -133,6 +142,9 @@ def frames(source: str | Path, *, timeout_s: float = TIMEOUT_S) -> Generator[Fra
     kind = _live_kind(name)
     if kind == "camera":
         yield from camera_frames(name)
+    elif is_picture_url(name):
+        content = download_picture(name, timeout_s=timeout_s)
+        yield Frame(0, 0.0, decode_picture(name, content, check_content(name, content)))
     elif kind == "url":
         yield from stream_frames(name, timeout_s=timeout_s)
     elif _is_picture(name):

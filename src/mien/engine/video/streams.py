@@ -84,7 +84,7 @@ def open_stream(source: str, *, timeout_s: float | None = None) -> Iterator[tupl
         if timeout_s is None:
             raise MediaError(f"{source}: {_why_unreadable(source)}") from error
         if time.monotonic() - started >= timeout_s:  # RTSP calls it invalid data when the time is up
-            raise _unanswered(source, timeout_s) from error
+            raise unanswered(source, timeout_s) from error
         raise MediaError(f"{source}: cannot be opened ({error.strerror}): check the address and network") from error
     with container:
         tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
@@ -110,7 +110,8 @@ def is_still(container: InputContainer) -> bool:
     return container.format.name == "image2" or container.format.name.endswith("_pipe")
 
 
-def _unanswered(source: str, timeout_s: float | None, after: str = "") -> MediaError:
+def unanswered(source: str, timeout_s: float | None, after: str = "") -> MediaError:
+    """Return the error of a source that keeps silent."""
     return MediaError(
         f"{source}: does not answer within {timeout_s:g} s{after}: check the address, or give a longer time-out"
     )
@@ -149,7 +150,7 @@ def stream_frames(source: str, *, timeout_s: float | None = None) -> Generator[F
                 yield Frame(count, time_s, _picture(frame, aspect, turn))
                 count += 1
         except av.error.ExitError as error:
-            raise _unanswered(source, timeout_s, f" after {count} frames") from error
+            raise unanswered(source, timeout_s, f" after {count} frames") from error
         except av.error.FFmpegError as error:
             raise _broken_off(source, count, end_s, f" ({error.strerror})") from error
         if count == 0:
@@ -161,6 +162,8 @@ def stream_frames(source: str, *, timeout_s: float | None = None) -> Generator[F
 
 
 def _broken_off(source: str, count: int, end_s: float, reason: str = "") -> MediaError:
+    if count == 0:
+        return MediaError(f"{source}: gives no frame{reason}: copy or record it again; download what is behind a URL")
     return MediaError(
         f"{source}: breaks off after {count} frames, {end_s:.2f} s{reason}: what came before is kept; "
         "copy or record it again"
