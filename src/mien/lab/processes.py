@@ -60,6 +60,10 @@ def _listening(fabric: lightning_fabric.Fabric, *, task: Task, stop: c_bool) -> 
     # A spawned process hears Ctrl-C itself, and SIGINT when the one that started it is killed.
     with _set_on_signal(stop):
         task(fabric, stop)
+    if fabric.world_size > 1:
+        # Left to the end of the process, gloo's threads may abort it, also before another process has saved.
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
