@@ -19,13 +19,13 @@ from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer
 from mien.engine.results import PICTURE_OPTIONS, VIDEO_FORMATS, Writer, open_annotation, table_header
 from mien.engine.results import Table as ResultTable
+from mien.engine.results.writer import STDOUT
 from mien.engine.video import expand, probe
 from mien.engine.video.sources import TIMEOUT_S
 from mien.face.detectors import load_detector, resolve
 
 MOST_ROWS = 40  # of the printed table; files always hold everything
 FEW_ROWS = 5  # so few more are shown: a line that says what is left out saves nothing
-STDOUT = "-"
 
 
 @dataclass

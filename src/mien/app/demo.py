@@ -14,7 +14,7 @@ from mien.core.errors import MediaError, MissingExtraError
 from mien.core.types import ByteArray, Faces, FrameResult
 from mien.engine.recognizer import load
 from mien.engine.results import AnnotatedPicture, AnnotatedVideo
-from mien.lab.files import make_folder
+from mien.engine.results.writer import make_folder
 
 RATE, FRAMES = 25, 75
 WIDTH, HEIGHT = 640, 360

@@ -12,8 +12,8 @@ from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard
 from mien.core.types import FloatArray, IntArray
 from mien.engine.recognizer import load, model_path
+from mien.engine.results.writer import make_folder, whole_file
 from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, fingerprint, load_fer2013, manifest
-from mien.lab.files import make_folder, whole_file
 
 if TYPE_CHECKING:
     from mien.lab.evaluation import Evaluation

@@ -57,7 +57,7 @@ class Pipeline:
         tracker: str | Tracker | None = "default",
         smoothing_s: float = 0.3,
     ) -> None:
-        self.detector = _finder(detector)
+        self.detector = load_detector(detector)
         self.recognizer = _recognizer(recognizer)
         self._tracker = load_tracker(tracker)
         self._smoother = Smoother(smoothing_s)
@@ -149,7 +149,7 @@ def analyze_many(
     """
     if isinstance(images, (str, PathLike)) or not isinstance(images, Iterable):
         raise OptionError(f"images is a {type(images).__name__}: expected several pictures; mien.analyze reads one")
-    finder, recognizer = _finder(detector), _recognizer(model)
+    finder, recognizer = load_detector(detector), _recognizer(model)
     found: list[Faces] = []
     crops: list[ByteArray] = []
     for image in images:
@@ -197,7 +197,7 @@ def stream(
         raise OptionError(f"source is a {type(source).__name__}: expected a path, a URL or 'camera:0'")
     if source == "":  # which would be the current folder
         raise OptionError("source is an empty string: expected a path, a URL or 'camera:0'")
-    finder, recognizer = _finder(detector), _recognizer(model)
+    finder, recognizer = load_detector(detector), _recognizer(model)
     for name in expand(source):
         follow = None if probe(name).kind in STILL_KINDS else tracker
         pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s)
@@ -259,12 +259,6 @@ def _pil_pixels(image: Any) -> np.ndarray[Any, Any]:
         return np.asarray(upright, np.uint16) if upright.mode.startswith("I") else np.asarray(upright.convert("RGB"))
     except Exception as error:  # PIL decodes only here, and each format fails in its own way
         raise MediaError(f"PIL image cannot be read ({error}): expected one that is whole and open") from error
-
-
-def _finder(detector: str | Detector) -> Detector:
-    if not isinstance(detector, str) and not callable(getattr(detector, "detect", None)):
-        raise OptionError(f"detector is a {type(detector).__name__}: expected a name or an object with detect(image)")
-    return load_detector(detector)
 
 
 def _recognizer(model: str | Path | Recognizer) -> Recognizer:

@@ -311,11 +311,15 @@ def load_detector(detector: str | Detector) -> Detector:
     Raises
     ------
     OptionError
-        If the name is unknown, or the entry point of another package does not load.
+        If the name is unknown, the object has no ``detect``, or the entry point of another package does not load.
     MienError
         If the detector cannot work here; the message says what is missing.
     """
     if not isinstance(detector, str):
+        if not callable(getattr(detector, "detect", None)):
+            raise OptionError(
+                f"detector is a {type(detector).__name__}: expected a name or an object with detect(image)"
+            )
         return detector
     name, _, path = detector.partition(":")
     if name == "yunet" and path:

@@ -12,7 +12,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from mien.core.errors import OptionError
-from mien.lab.files import whole_file
+from mien.engine.results.writer import whole_file
 from mien.lab.models import HEADS, FaceNet
 from mien.lab.recipes import Recipe, recipe_of
 

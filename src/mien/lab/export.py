@@ -24,10 +24,10 @@ from mien.core.labels import EXPRESSIONS
 from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.recognizer import Recognizer
+from mien.engine.results.writer import whole_file
 from mien.lab.checkpoints import Checkpoint
 from mien.lab.datasets import FaceDataset
 from mien.lab.evaluation import figures_of_record, fit_temperature, uncertain_threshold
-from mien.lab.files import whole_file
 from mien.lab.models import FaceNet, megaflops, parameter_count
 from mien.lab.recipes import Recipe
 from mien.lab.targets import head_labels

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_bool
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch.nn import functional
 from mien.core.errors import DatasetError
 from mien.core.labels import EXPRESSIONS
 from mien.core.types import IntArray
+from mien.engine.results.writer import make_folder
 from mien.lab.augmentation import augmenter, mixup
 from mien.lab.checkpoints import (
     CHECKPOINT_NAME,
@@ -33,7 +34,6 @@ from mien.lab.checkpoints import (
     save,
 )
 from mien.lab.datasets import FaceDataset, fingerprint
-from mien.lab.files import make_folder
 from mien.lab.models import HEADS, FaceNet, load_weights
 from mien.lab.processes import launch, stop_asked
 from mien.lab.recipes import Recipe
@@ -223,10 +223,14 @@ def _step_seed(seed: int, step: int, rank: int) -> int:
 def _rows(recipe: Recipe, count: int, step: int, rank: int) -> IntArray:
     """Return the rows of a step's batch that belong to this process; each epoch has its own order."""
     epoch, position = divmod(step, count // recipe.batch_size)
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(count)
     share = recipe.batch_size // recipe.processes
     start = position * recipe.batch_size + rank * share
-    return order[start : start + share]
+    return _order(recipe.seed, epoch, count)[start : start + share]
+
+
+@lru_cache(maxsize=1)  # drawn once an epoch, not once a step
+def _order(seed: int, epoch: int, count: int) -> IntArray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 class _Meter:

@@ -18,7 +18,7 @@ import numpy as np
 from mien.core.errors import MediaError, OptionError, OutputError
 from mien.core.types import ByteArray, FrameResult
 from mien.engine.drawing import draw
-from mien.engine.results.writer import PartialFile, Writer, as_output_error
+from mien.engine.results.writer import PartialFile, Writer, as_output_error, make_folder
 from mien.engine.video import probe
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ class AnnotatedFolder(Writer):
         self._first: FrameResult | None = None
         self._video: AnnotatedVideo | None = None
         self._source: str | None = None
+        make_folder(self.path)
         with as_output_error(path):
-            self.path.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.path).close()
 
     def write(self, result: FrameResult) -> None:  # noqa: D102

@@ -1,4 +1,4 @@
-"""What all writers have in common: their shape, and a file that takes its place when it is complete."""
+"""What all that is written has in common: the shape of writers, files that are whole or not there, folders."""
 
 from __future__ import annotations
 
@@ -104,3 +104,35 @@ class PartialFile:
                 self.partial.replace(self.path)
             else:
                 self.partial.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there yet.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    with as_output_error(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; it takes its place when the block ends and goes away when it fails.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written; at once, before the block has computed for it.
+    """
+    make_folder(path.parent)
+    file = PartialFile(path)
+    complete = False
+    try:
+        with as_output_error(path):
+            yield file.partial
+        complete = True
+    finally:
+        file.finish(keep=complete)
