@@ -1,4 +1,4 @@
-"""train, evaluate, export from the command: the whole way on a handful of faces."""
+"""train and export from the command: the whole way on a handful of faces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from footage import write_fer2013, write_photo
 
 import mien
 from mien.app import laboratory
-from mien.core.errors import DatasetError, MissingExtraError, ModelError, OptionError, OutputError
+from mien.core.errors import DatasetError, MissingExtraError, ModelError
 
 RECIPE = """
 architecture = "paper"
@@ -52,32 +52,7 @@ def test_from_faces_to_a_model_that_answers(data: Path, recipe: Path, tmp_path: 
     assert faces.probabilities.shape == (1, 7)
 
 
-def test_evaluation_writes_what_it_says(data: Path, tmp_path: Path) -> None:
-    evaluations = laboratory.evaluate("default", data, "PublicTest", tmp_path / "out")
-    titles = ["default on PublicTest, original labels", "default on PublicTest, FER+ majority"]
-    assert list(evaluations) == titles
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    figures = [f"{figure}_{labels}.png" for figure in ("confusion", "reliability") for labels in ("fer2013", "ferplus")]
-    assert names == [*figures, "report.json", "report.md"]
-    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
-    assert report == {title: evaluation.to_dict() for title, evaluation in evaluations.items()}
-    text = (tmp_path / "out" / "report.md").read_text("utf-8")
-    assert [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")] == titles
-
-
-def test_evaluation_without_the_votes_of_ferplus(data: Path) -> None:
-    evaluations = laboratory.evaluate("default", data / "fer2013.csv", "PrivateTest", None)
-    assert list(evaluations) == ["default on PrivateTest, original labels"]
-
-
 def test_refusals_come_before_work(data: Path, recipe: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder", "utf-8")
-    with pytest.raises(OutputError, match="cannot be written"):
-        laboratory.evaluate("default", tmp_path / "no data", "PrivateTest", tmp_path / "file" / "out")
-    with pytest.raises(OptionError, match="no split 'Test'"):
-        laboratory.evaluate("default", data, "Test", None)
-    with pytest.raises(DatasetError, match="no data: cannot be read"):
-        laboratory.evaluate("default", tmp_path / "no data", "PrivateTest", None)
     with pytest.raises(DatasetError, match="is not a directory"):
         laboratory.train(recipe, tmp_path / "run", data / "fer2013.csv", None)
     with pytest.raises(ModelError, match="no model 'nothing'"):

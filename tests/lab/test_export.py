@@ -33,6 +33,7 @@ from mien.lab.export import (
     write_model,
 )
 from mien.lab.models import ARCHITECTURES, HEADS, FaceNet, parameter_count
+from mien.lab.quantization import quantize
 from mien.lab.recipes import Recipe
 from mien.lab.training import train
 
@@ -111,7 +112,8 @@ def test_the_card_says_what_it_is(exported: Exported, made_faces: FaceDataset) -
     assert card.training_data == {"made": exported.checkpoint.data}
     assert "research" in card.license
     assert set(card.scores) == {
-        *("fer2013", "fer2013_without_copies", "calibration_fer2013", "ferplus_7", "calibration_ferplus")
+        *("fer2013", "fer2013_without_copies", "calibration_fer2013", "ferplus_7", "calibration_ferplus"),
+        *("drop_equalized", "drop_24_px", "drop_jpeg_20", "drop_blur_1.5"),
     }
 
 
@@ -303,3 +305,64 @@ def test_the_figure_on_a_card_is_the_figure_of_its_file(name: str, real_fer2013:
     faces = private if small else private[::10]
     right = float((recognizer.probabilities(faces.images).argmax(axis=1) == faces.labels).mean())
     assert right == pytest.approx(recognizer.card.scores["fer2013"].value, abs=1e-6 if small else 0.105)
+
+
+# mirrored, and in integers
+
+
+@pytest.fixture(scope="module")
+def reduced(exported: Exported, made_faces: FaceDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("reduced") / "tiny.onnx"
+    data = {"made": exported.checkpoint.data}
+    options = {"is_mirrored": True, "is_quantized": True}
+    export(
+        exported.checkpoint, "fer2013", path, name="tiny", version="1", data=made_faces, training_data=data, **options
+    )
+    return path
+
+
+def test_a_face_and_its_mirror_image_get_the_same_answer(exported: Exported, reduced: Path) -> None:
+    crops = golden_crops(48)
+    answers, mirrored = (Model(reduced).run(np.ascontiguousarray(faces)) for faces in (crops, crops[..., ::-1]))
+    np.testing.assert_allclose(answers, mirrored, atol=1e-5)
+    single = Model(exported.path)
+    assert np.abs(single.run(crops) - single.run(np.ascontiguousarray(crops[..., ::-1]))).max() > 0.01
+
+
+def test_integers_answer_nearly_as_the_net_does(exported: Exported, reduced: Path, made_faces: FaceDataset) -> None:
+    head = with_one_head(exported.checkpoint.net, "fer2013")
+    card = Model(reduced).card
+    net = ExportedNet(head, "fer2013", card.temperature, is_mirrored=True).eval()
+    with torch.inference_mode():
+        wanted = net(torch.from_numpy(made_faces.images[:, None])).numpy()
+    distance = np.abs(Model(reduced).run(made_faces.images[:, None]) - wanted).sum(axis=1) / 2
+    assert 0 < distance.mean() < 0.03
+
+
+def test_the_card_says_how_the_graph_computes(exported: Exported, reduced: Path) -> None:
+    before, after = Model(exported.path).card, Model(reduced).card
+    assert (before.is_mirrored, before.is_quantized) == (False, False)
+    assert (after.is_mirrored, after.is_quantized) == (True, True)
+    assert after.mflops == 2 * before.mflops
+    assert after.parameters == before.parameters
+
+
+def test_training_goes_on_from_the_float_net_beside_an_integer_one(exported: Exported, reduced: Path) -> None:
+    with pytest.raises(ModelError, match=r"tiny.onnx: holds integers, which cannot be trained on: .* without --int8"):
+        read_weights(reduced)
+    beside = reduced.parent / "float" / "tiny.onnx"
+    beside.parent.mkdir()
+    beside.write_bytes(exported.path.read_bytes())
+    weights, wanted = read_weights(reduced), read_weights(exported.path)
+    assert weights.keys() == wanted.keys()
+    assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+
+
+def test_integers_that_change_the_answers_are_refused(
+    exported: Exported, made_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.lab.quantization.MOST_DISTANCE", 0.0)
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(exported.path.read_bytes())
+    with pytest.raises(ModelError, match=r"in eight bits the answers change by 0\.\d+: expected at most 0"):
+        quantize(path, made_faces.images)

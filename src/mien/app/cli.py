@@ -169,13 +169,17 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="default, fer2013, paper, or a path to an .onnx file.")] = "default",
     data: Data = None,
-    split: Annotated[str, typer.Option("--split", help="Choose by PublicTest, report PrivateTest.")] = "PrivateTest",
-    out: Annotated[Path | None, typer.Option("--out", help="Write report.md, report.json and figures here.")] = None,
+    split: Annotated[
+        str, typer.Option("--split", help="Of FER2013: choose by PublicTest, report PrivateTest.")
+    ] = "PrivateTest",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a report (HTML, Markdown, JSON) with its figures here.")
+    ] = None,
 ) -> None:
-    """Measure a net on FER2013: original labels, and the majority of FER+."""
-    from mien.app import laboratory
+    """Measure a net on FER2013, FER+ and CK+48, or on a folder of labeled faces (happy/1.jpg)."""
+    from mien.app.evaluation import evaluate_model
 
-    for title, evaluation in laboratory.evaluate(model, data, split, out).items():
+    for title, evaluation in evaluate_model(model, data, split, out, notes).items():
         screen.print(f"{title}\n\n{evaluation.text()}", soft_wrap=True)
     if out is not None:
         screen.print(f"written to {out}", soft_wrap=True)
@@ -188,11 +192,13 @@ def export(
     head: Annotated[str, typer.Option("--head", help="ferplus or fer2013.")] = "ferplus",
     data: Data = None,
     name: Annotated[str | None, typer.Option("--name", help="Name on the card; by default the file's.")] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Read each face and its mirror image.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Compute in integers: a third of the time.")] = False,
 ) -> None:
     """Turn a checkpoint into a model file with its card inside, calibrated and measured."""
     from mien.app import laboratory
 
-    card = laboratory.export(checkpoint, out, head, data, name)
+    card = laboratory.export(checkpoint, out, head, data, name, is_mirrored=mirror, is_quantized=int8)
     figures = ", ".join(f"{figure} {score.value:.4f}" for figure, score in card.scores.items())
     screen.print(f"{out}: {figures}", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""What ``mien train``, ``evaluate`` and ``export`` do."""
+"""What ``mien train`` and ``export`` do."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.core.errors import MissingExtraError, OptionError
-from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard
-from mien.core.types import FloatArray, IntArray
-from mien.engine.recognizer import load, model_path
+from mien.engine.recognizer import model_path
 from mien.engine.results.writer import make_folder, whole_file
-from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, fingerprint, load_fer2013, manifest
+from mien.lab.datasets import find_data, fingerprint, load_ck48, load_fer2013, manifest
 
 if TYPE_CHECKING:
-    from mien.lab.evaluation import Evaluation
     from mien.lab.training import Checkpoint
-
-TITLES = {"fer2013": "original labels", "ferplus": "FER+ majority"}
 
 
 def train(config: Path, out: Path, data: Path | None, init: str | None) -> Checkpoint:
@@ -43,46 +38,16 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     return checkpoint
 
 
-def evaluate(model: str, data: Path | None, split: str, out: Path | None) -> dict[str, Evaluation]:
-    """Measure a net against the original labels and the FER+ majority; write reports and figures into `out`."""
-    from mien.lab.evaluation import evaluate as measure
-
-    recognizer = load(model)
-    if out is not None:
-        make_folder(out)
-    faces = load_fer2013(data).of_split(split)
-    probabilities = recognizer.probabilities(faces.images)
-    evaluations: dict[str, Evaluation] = {}
-    for kind, labels in _label_sets(faces).items():
-        known = (labels >= 0) & (labels < len(EXPRESSIONS))
-        name = f"{recognizer.card.name} on {split}, {TITLES[kind]}"
-        evaluations[name] = measure(probabilities[known], labels[known], recognizer.card.labels)
-        if out is not None:
-            _write_figures(out, kind, evaluations[name], probabilities[known], labels[known])
-    if out is not None:
-        _write_text(out / "report.json", json.dumps({k: e.to_dict() for k, e in evaluations.items()}, indent=2))
-        parts = [f"## {name}\n\n{evaluation.markdown()}" for name, evaluation in evaluations.items()]
-        _write_text(out / "report.md", "\n".join(parts))
-    return evaluations
-
-
-def _label_sets(faces: FaceDataset) -> dict[str, IntArray]:
-    sets = {"fer2013": faces.labels}
-    if faces.votes is not None:
-        sets["ferplus"] = ferplus_majority(faces.votes)
-    return sets
-
-
-def _write_figures(out: Path, kind: str, evaluation: Evaluation, probabilities: FloatArray, labels: IntArray) -> None:
-    from mien.lab import figures
-    from mien.lab.evaluation import calibration_bins
-
-    figures.save(figures.confusion_matrix(evaluation.confusion, evaluation.labels), out / f"confusion_{kind}.png")
-    bins = calibration_bins(probabilities, labels)
-    figures.save(figures.reliability_diagram(bins), out / f"reliability_{kind}.png")
-
-
-def export(checkpoint: Path, out: Path, head: str, data: Path | None, name: str | None) -> ModelCard:
+def export(
+    checkpoint: Path,
+    out: Path,
+    head: str,
+    data: Path | None,
+    name: str | None,
+    *,
+    is_mirrored: bool = False,
+    is_quantized: bool = False,
+) -> ModelCard:
     """Write a model file from a checkpoint; `data` holds what it was trained on."""
     _need_torch()
     import mien
@@ -103,6 +68,9 @@ def export(checkpoint: Path, out: Path, head: str, data: Path | None, name: str 
         version=mien.__version__,
         data=faces,
         training_data={"FER2013 Training": run.data} | {file: entry["sha256"] for file, entry in sources.items()},
+        ck48=None if found.ck48 is None else load_ck48(found.ck48),
+        is_mirrored=is_mirrored,
+        is_quantized=is_quantized,
     )
 
 

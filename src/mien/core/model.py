@@ -77,6 +77,10 @@ class ModelCard:
         Terms of the weights; what the net must not be used for and where it fails.
     code_version : str
         Version of mien that trained and exported it.
+    is_mirrored : bool
+        Whether the graph averages over a face and its mirror image.
+    is_quantized : bool
+        Whether the graph computes convolutions in 8-bit integers.
     schema : int
         Version of this list of fields.
     """
@@ -99,6 +103,8 @@ class ModelCard:
     limits: str
     code_version: str
     scores: dict[str, Score] = field(default_factory=dict)
+    is_mirrored: bool = False
+    is_quantized: bool = False
     schema: int = CARD_SCHEMA
 
     def to_json(self) -> str:

@@ -19,22 +19,24 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 import mien
-from mien.core.errors import ModelError, OptionError
+from mien.core.errors import DatasetError, ModelError, OptionError
 from mien.core.labels import EXPRESSIONS
-from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard
+from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard, Score
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.recognizer import Recognizer
 from mien.engine.results.writer import whole_file
 from mien.lab.checkpoints import Checkpoint
-from mien.lab.datasets import FaceDataset
-from mien.lab.evaluation import figures_of_record, fit_temperature, uncertain_threshold
+from mien.lab.datasets import FaceDataset, ferplus_majority
+from mien.lab.evaluation import accuracy_score, figures_of_record, fit_temperature, uncertain_threshold
 from mien.lab.models import FaceNet, megaflops, parameter_count
+from mien.lab.quantization import quantize
 from mien.lab.recipes import Recipe
 from mien.lab.targets import head_labels
 
 TOLERANCE = 1e-4
 HALF_FROM = 1024  # smaller tensors (norms, biases) stay in single precision: they cost nothing
 LARGEST_BYTES = 10_000_000
+FLOAT_FOLDER = "float"  # beside the quantized nets that ship: what training can go on from
 
 LICENSE = (
     "Weights for research use only: trained on FER2013 (research use) and, where the card names it, the votes of FER+ "
@@ -56,13 +58,16 @@ class ExportedNet(nn.Module):
     head : str
         The head that answers; contempt's share of a FER+ head is left out.
     temperature : float
+    is_mirrored : bool
+        Whether a face and its mirror image are both read, and their logits averaged.
     """
 
-    def __init__(self, net: FaceNet, head: str, temperature: float) -> None:
+    def __init__(self, net: FaceNet, head: str, temperature: float, *, is_mirrored: bool = False) -> None:
         super().__init__()
         self.net = net
         self.head = head
         self.temperature = temperature
+        self.is_mirrored = is_mirrored
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return (N, 7) probabilities of (N, 1, S, S) uint8 crops."""
@@ -70,8 +75,16 @@ class ExportedNet(nn.Module):
 
     def logits(self, crops: Tensor) -> Tensor:
         """Return (N, 7) logits before temperature."""
-        logits: Tensor = self.net(crops.float())[self.head]
-        return logits[:, : len(EXPRESSIONS)]
+        return self.all_logits(crops)[:, : len(EXPRESSIONS)]
+
+    def all_logits(self, crops: Tensor) -> Tensor:
+        """Return (N, 7) logits before temperature, or (N, 8) with contempt where the head knows it."""
+        faces = crops.float()
+        if not self.is_mirrored:
+            logits: Tensor = self.net(faces)[self.head]
+            return logits
+        logits = self.net(torch.cat((faces, faces.flip(3))))[self.head]
+        return logits.reshape(2, -1, logits.shape[1]).mean(dim=0)
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,9 @@ def export(
     version: str,
     data: FaceDataset,
     training_data: dict[str, str],
+    ck48: FaceDataset | None = None,
+    is_mirrored: bool = False,
+    is_quantized: bool = False,
 ) -> ModelCard:
     """Write one head of a trained net as a model file with its card inside.
 
@@ -110,6 +126,13 @@ def export(
         FER2013 joined with FER+.
     training_data : dict of str to str
         What the net was trained on, with hashes.
+    ck48 : FaceDataset, optional
+        CK+48, whose six shared expressions the card then has a score of.
+    is_mirrored : bool
+        Average the logits of each face and of its mirror image inside the graph: twice the time.
+    is_quantized : bool
+        Compute convolutions in integers (:func:`mien.lab.quantization.quantize`): a third of the time. Such a file
+        cannot be trained on.
 
     Returns
     -------
@@ -127,20 +150,28 @@ def export(
     if head not in checkpoint.net.heads:
         raise OptionError(f"no head {head!r} in this checkpoint: it has {', '.join(checkpoint.net.heads)}")
     net = with_one_head(checkpoint.net, head)
-    calibration = calibrate(net, head, data.of_split("PublicTest"))
+    calibration = calibrate(net, head, data.of_split("PublicTest"), is_mirrored=is_mirrored)
     card = replace(
         _unmeasured_card(net, head, checkpoint.recipe, calibration),
         name=name,
         version=version,
         training_data=training_data,
+        mflops=megaflops(net) * (2 if is_mirrored else 1),
+        is_mirrored=is_mirrored,
+        is_quantized=is_quantized,
     )
-    exported = ExportedNet(net, head, calibration.temperature).eval()
+    exported = ExportedNet(net, head, calibration.temperature, is_mirrored=is_mirrored).eval()
     with whole_file(Path(out)) as partial, tempfile.TemporaryDirectory() as folder:
         alone = Path(folder) / "model.onnx"
         write_model(exported, card, alone)
+        check_numbers(Recognizer(Model(alone)), exported, golden_crops(card.input_size))
+        if is_quantized:
+            quantize(alone, data.of_split("Training").images)
         recognizer = Recognizer(Model(alone))
-        check_numbers(recognizer, exported, golden_crops(card.input_size))
-        card = replace(card, scores=figures_of_record(recognizer, data))
+        scores = figures_of_record(recognizer, data, ck48=ck48)
+        if head == "ferplus":
+            scores["ferplus_8"] = _score_of_eight(exported, data.of_split("PrivateTest"))
+        card = replace(card, scores=scores)
         partial.write_bytes(with_card(alone.read_bytes(), card))
     return card
 
@@ -154,7 +185,7 @@ def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calib
         architecture=net.architecture,
         head=head,
         parameters=parameter_count(net),
-        mflops=megaflops(net),
+        mflops=0.0,
         training_data={},
         recipe={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(recipe).items()},
         seed=recipe.seed,
@@ -165,9 +196,17 @@ def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calib
     )
 
 
-def calibrate(net: FaceNet, head: str, public: FaceDataset) -> Calibration:
+def _score_of_eight(exported: ExportedNet, faces: FaceDataset) -> Score:
+    """Measure the net before contempt is left out, as the literature of FER+ does."""
+    if faces.votes is None:
+        raise DatasetError("no votes for the head 'ferplus': put fer2013new.csv beside fer2013.csv")
+    majority = ferplus_majority(faces.votes)
+    return accuracy_score(_in_batches(exported.all_logits, faces.images[majority >= 0]), majority[majority >= 0])
+
+
+def calibrate(net: FaceNet, head: str, public: FaceDataset, *, is_mirrored: bool = False) -> Calibration:
     """Fit temperature and threshold on `PublicTest`: temperature by the head's own labels, threshold by FER+."""
-    exported = ExportedNet(net, head, 1.0).eval()
+    exported = ExportedNet(net, head, 1.0, is_mirrored=is_mirrored).eval()
     logits = _in_batches(exported.logits, public.images)
     own, majority = head_labels(public, head), head_labels(public, "ferplus")
     temperature = fit_temperature(logits[own >= 0], own[own >= 0])
@@ -266,9 +305,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises
     ------
     ModelError
-        If the file is no model file of mien.
+        If the file is no model file of mien, or its weights are integers and no ``float/`` folder beside it holds the
+        net that it was made from.
     """
-    Model(path)  # refuses what is no model file, in one line
+    path = Path(path)
+    if Model(path).card.is_quantized:
+        path = path.parent / FLOAT_FOLDER / path.name
+        if not path.exists():
+            raise ModelError(f"{path.name}: holds integers, which cannot be trained on: export it without --int8")
     graph = onnx.load_model(path).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     return {

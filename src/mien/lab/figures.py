@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mien.core.errors import DatasetError, MissingExtraError, OutputError
 from mien.lab.datasets import SIDE, FaceDataset
 from mien.lab.datasets.files import read_csv
-from mien.lab.evaluation import CalibrationBins
+from mien.lab.evaluation import CalibrationBins, RiskCoverage, Robustness
 
 try:
     import matplotlib
@@ -226,3 +226,55 @@ def _origins(dataset: FaceDataset) -> list[str]:
     prefixes = (source.partition(":")[0] for source in dataset.source_ids.tolist())
     pairs = zip(prefixes, dataset.split.tolist(), strict=True)
     return [f"{names.get(prefix, prefix)} {split}".strip() for prefix, split in pairs]
+
+
+@_styled
+def risk_coverage_curve(curve: RiskCoverage, threshold: float) -> Figure:
+    """Draw how often answers are wrong against how many faces are answered, and where `uncertain` begins.
+
+    Parameters
+    ----------
+    curve : RiskCoverage
+        Of :func:`mien.lab.evaluation.risk_coverage`.
+    threshold : float
+        ``uncertain_below`` of the model's card.
+    """
+    figure = Figure(figsize=(6.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(curve.coverage, curve.risk, color=COLORS[0])
+    coverage, risk = curve.at(threshold)
+    label = f"uncertain below {threshold:.2f}: {100 * coverage:.0f} % answered, {100 * risk:.1f} % of them wrong"
+    axes.plot([coverage], [risk], "o", color=COLORS[4], label=label, clip_on=False)
+    axes.set(
+        xlabel="share of faces answered, surest first", ylabel="wrong among the answers", xlim=(0, 1), ylim=(0, None)
+    )
+    axes.set_title(f"Area under the risk-coverage curve {curve.area:.3f}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    axes.legend(loc="upper left")
+    return figure
+
+
+@_styled
+def robustness_chart(rows: Sequence[Robustness]) -> Figure:
+    """Draw the points of accuracy lost under each condition, with 95 % intervals.
+
+    Parameters
+    ----------
+    rows : sequence of Robustness
+        Of :func:`mien.lab.evaluation.robustness`.
+    """
+    figure = Figure(figsize=(7.2, 1.2 + 0.26 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    drops = 100 * np.array([row.drop.value for row in rows])
+    ends = 100 * np.array([(row.drop.value - row.drop.low, row.drop.high - row.drop.value) for row in rows]).reshape(
+        -1, 2
+    )
+    places = np.arange(len(rows))
+    axes.barh(places, drops, 0.7, color=COLORS[0], xerr=np.maximum(ends.T, 0), ecolor=FAINT, error_kw={"lw": 1})
+    axes.set_yticks(places, [row.condition for row in rows])
+    axes.invert_yaxis()
+    axes.axvline(0, color=FAINT, lw=0.8)
+    axes.set(xlabel="points of accuracy lost", title="What is lost when pictures get worse")
+    axes.grid(visible=False, axis="y")
+    return figure

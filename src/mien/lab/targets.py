@@ -12,6 +12,7 @@ from torch.nn import functional
 from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import FloatArray, IntArray
+from mien.engine.recognizer import load
 from mien.lab.datasets import FaceDataset, ferplus_majority
 from mien.lab.models import HEADS
 
@@ -74,6 +75,35 @@ def smoothed(targets: dict[str, Tensor], smoothing: float) -> dict[str, Tensor]:
     hard = targets["fer2013"]
     known = hard.sum(dim=1, keepdim=True)
     return targets | {"fer2013": hard * (1 - smoothing) + known * smoothing / hard.shape[1]}
+
+
+def taught(targets: dict[str, Tensor], faces: FaceDataset, teacher: str, share: float) -> dict[str, Tensor]:
+    """Mix the answers of a teacher into the targets of the head that the teacher has.
+
+    Parameters
+    ----------
+    targets : dict of str to (N, K) Tensor of float32
+        As :func:`head_targets` returns them; where nothing is known, the teacher is not asked either.
+    faces : FaceDataset
+        The faces of the targets.
+    teacher : str
+        Name or path of a model with mien's seven labels.
+    share : float
+        Weight of the teacher, 0 to 1.
+
+    Raises
+    ------
+    OptionError
+        If no head is the teacher's.
+    """
+    recognizer = load(teacher)
+    head = recognizer.card.head
+    if head not in targets or recognizer.card.labels != EXPRESSIONS:
+        raise OptionError(f"teacher {teacher!r} has the head {head!r}: expected one of {', '.join(targets)}")
+    answers = recognizer.probabilities(faces.images) + recognizer.probabilities(faces.images[:, :, ::-1])
+    table = functional.pad(torch.from_numpy(answers / 2), (0, HEADS[head] - len(EXPRESSIONS)))
+    known = targets[head].sum(dim=1, keepdim=True)
+    return targets | {head: torch.lerp(targets[head], table * known, share)}
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

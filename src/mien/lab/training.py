@@ -38,7 +38,7 @@ from mien.lab.models import HEADS, FaceNet, load_weights
 from mien.lab.processes import launch, stop_asked
 from mien.lab.recipes import Recipe
 from mien.lab.schedules import average_of, learning_rate, optimizer_of
-from mien.lab.targets import head_labels, head_targets, smoothed, soft_cross_entropy
+from mien.lab.targets import head_labels, head_targets, smoothed, soft_cross_entropy, taught
 
 __all__ = ["Checkpoint", "head_labels", "load_checkpoint", "train"]
 
@@ -90,7 +90,7 @@ def train(
     if steps == 0:
         raise DatasetError(f"{len(training)} faces to train on: expected at least one batch of {recipe.batch_size}")
     # What can be refused is refused before processes are started.
-    head_targets(training, recipe.heads)
+    targets = head_targets(training, recipe.heads)
     for head in recipe.heads:
         head_labels(validation, head)
     augmenter(recipe.augmentation)
@@ -98,7 +98,9 @@ def train(
     run = Run(recipe, fingerprint(training), steps)
     make_folder(out)
     check_folder(out, run)
-    task = partial(_train, run=run, data=(training, validation), out=out, init=init, progress=progress)
+    if recipe.teacher:
+        targets = taught(targets, training, recipe.teacher, recipe.teacher_share)
+    task = partial(_train, run=run, data=(training, validation), targets=targets, out=out, init=init, progress=progress)
     launch(task, processes=recipe.processes, precision=recipe.precision)
     return load_checkpoint(out / CHECKPOINT_NAME)
 
@@ -109,6 +111,7 @@ def _train(
     *,
     run: Run,
     data: tuple[FaceDataset, FaceDataset],
+    targets: Mapping[str, Tensor],
     out: Path,
     init: Mapping[str, Tensor] | None,
     progress: bool,
@@ -121,26 +124,26 @@ def _train(
     restore(out, state)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types do not know it
     model, optimizer = fabric.setup(net, state.optimizer)
-    batches, meter = _Batches(recipe, training, fabric.global_rank), _Meter()
+    batches, meter = _Batches(recipe, training, targets, fabric.global_rank), _Meter()
     with _bar(progress and fabric.is_global_zero, state.step, run.steps) as advance:
         for step in range(state.step, run.steps):
             # 1. A batch: augmented, sometimes mixed.
-            faces, targets = batches.draw(step)
-            targets = fabric.to_device(targets)
+            faces, wanted = batches.draw(step)
+            wanted = fabric.to_device(wanted)
             # 2. Forward, backward, step.
             rate = learning_rate(recipe, step, run.steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             model.train()
             logits = model(fabric.to_device(faces).contiguous(memory_format=torch.channels_last))
-            losses = [soft_cross_entropy(logits[head], targets[head]) for head in recipe.heads]
+            losses = [soft_cross_entropy(logits[head], wanted[head]) for head in recipe.heads]
             optimizer.zero_grad()
             fabric.backward(torch.stack(losses).sum())
             optimizer.step()
             average.update_parameters(net)
             state.step = step + 1
             # 3. What is watched: the first head at every step, all of them at the end of an epoch.
-            meter.add(losses[0], logits[recipe.heads[0]], targets[recipe.heads[0]])
+            meter.add(losses[0], logits[recipe.heads[0]], wanted[recipe.heads[0]])
             advance(float(losses[0].detach()))
             epoch, left = divmod(state.step, len(batches))
             if left == 0:
@@ -194,12 +197,12 @@ def _first_net(recipe: Recipe, init: Mapping[str, Tensor] | None) -> FaceNet:
 class _Batches:
     """The share of one process in the batch of every step: faces, and the distribution that each head should give."""
 
-    def __init__(self, recipe: Recipe, training: FaceDataset, rank: int) -> None:
+    def __init__(self, recipe: Recipe, training: FaceDataset, targets: Mapping[str, Tensor], rank: int) -> None:
         self.recipe = recipe
         self.rank = rank
         self.augment = augmenter(recipe.augmentation)
         self.images = torch.from_numpy(training.images).unsqueeze(1)
-        self.targets = head_targets(training, recipe.heads)
+        self.targets = targets
 
     def __len__(self) -> int:
         """Return the steps of an epoch; the faces that do not fill a batch are left out, others in each epoch."""
@@ -213,7 +216,14 @@ class _Batches:
         targets = smoothed({head: table[rows] for head, table in self.targets.items()}, self.recipe.label_smoothing)
         if torch.rand(()) < self.recipe.mixup:
             faces, targets = mixup(faces, targets, self.recipe.mixup_alpha)
-        return faces, targets
+        return self._cropped(faces, step), targets
+
+    def _cropped(self, faces: Tensor, step: int) -> Tensor:
+        size = self.recipe.crop_size
+        if size == 0 or step // len(self) >= self.recipe.epochs - self.recipe.full_size_epochs:
+            return faces
+        top, left = torch.randint(0, faces.shape[-1] - size + 1, (2,)).tolist()
+        return faces[..., top : top + size, left : left + size]
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

@@ -22,19 +22,21 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load_folders(directory: str | Path) -> FaceDataset:
-    """Load pictures that lie in ``train/angry/*.jpg``, ``test/happiness/*.png`` and so on.
+    """Load pictures that lie in ``train/angry/*.jpg``, ``test/happiness/*.png`` and so on, or in ``angry/*.jpg``.
 
     Parameters
     ----------
     directory : path_like
-        Holds ``train``, ``validation`` or ``test``, each with one folder for each expression, under any name that
-        :func:`mien.core.labels.canonical` knows. Pictures may have any size; they are made gray and squeezed to 48x48.
+        Holds ``train``, ``validation`` or ``test``, each with one folder for each expression, or these folders
+        themselves, under any name that :func:`mien.core.labels.canonical` knows. Pictures may have any size; they are
+        made gray and squeezed to 48x48.
 
     Returns
     -------
     FaceDataset
-        `split` is the folder's name. FER2013 in this form merges PublicTest and PrivateTest into ``test``, so its
-        figures are none of `PrivateTest`. There is an eighth class where there are folders of contempt.
+        `split` is the folder's name, ``""`` where there is none. FER2013 in this form merges PublicTest and PrivateTest
+        into ``test``, so its figures are none of `PrivateTest`. There is an eighth class where there are folders of
+        contempt.
 
     Raises
     ------
@@ -42,9 +44,10 @@ def load_folders(directory: str | Path) -> FaceDataset:
         If there is no such folder, a folder's name is no expression, or a picture cannot be read.
     """
     root = Path(directory)
-    files = [(name, path, label) for name in FOLDER_SPLITS for path, label in _pictures(root / name)]
+    names = [name for name in FOLDER_SPLITS if (root / name).is_dir()] or [""]
+    files = [(name, path, label) for name in names for path, label in _pictures(root / name)]
     if not files:
-        raise DatasetError(f"{root}: holds no pictures like train/angry/1.jpg: expected train, validation or test")
+        raise DatasetError(f"{root}: holds no pictures like train/angry/1.jpg or angry/1.jpg: expected labeled faces")
     labels = np.array([label for _, _, label in files], np.int64)
     return FaceDataset(
         images=np.stack([_read_gray(path) for _, path, _ in files]),

@@ -16,23 +16,34 @@ from mien.lab.evaluation.calibration import (
     uncertain_threshold,
 )
 from mien.lab.evaluation.intervals import accuracy_score, bootstrap, score_text
-from mien.lab.evaluation.record import Probable, figures_of_record
-from mien.lab.evaluation.report import ClassScore, Evaluation, cross_entropy, evaluate
+from mien.lab.evaluation.record import Probable, figures_of_record, in_batches
+from mien.lab.evaluation.report import ClassScore, ConfusedPair, Evaluation, confused_pairs, cross_entropy, evaluate
+from mien.lab.evaluation.robustness import CONDITIONS, Robustness, robustness, worsened
+from mien.lab.evaluation.selective import RiskCoverage, risk_coverage
 
 __all__ = [
+    "CONDITIONS",
     "CalibrationBins",
     "ClassScore",
+    "ConfusedPair",
     "Evaluation",
     "Probable",
+    "RiskCoverage",
+    "Robustness",
     "accuracy_score",
     "bootstrap",
     "calibration_bins",
     "calibration_score",
+    "confused_pairs",
     "cross_entropy",
     "evaluate",
     "expected_calibration_error",
     "figures_of_record",
     "fit_temperature",
+    "in_batches",
+    "risk_coverage",
+    "robustness",
     "score_text",
     "uncertain_threshold",
+    "worsened",
 ]

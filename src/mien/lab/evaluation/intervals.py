@@ -14,19 +14,28 @@ DRAWS = 1000
 INTERVAL_PERCENT = (2.5, 97.5)
 
 
-def bootstrap(figure: Callable[[IntArray], float], count: int, *, seed: int = 0, draws: int = DRAWS) -> Score:
+def bootstrap(
+    figure: Callable[[IntArray], float],
+    count: int,
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Score:
     """Measure a figure with its 95 % interval by drawing the faces anew, with replacement.
 
     Parameters
     ----------
     figure : callable
-        Takes (M,) indices of faces, returns the figure on them, in [0, 1].
+        Takes (M,) indices of faces, returns the figure on them.
     count : int
         Number of faces.
     seed : int
         Seed of the draws.
     draws : int
         Number of draws.
+    limits : tuple of float
+        The lowest and highest that the figure can be.
 
     Returns
     -------
@@ -48,7 +57,7 @@ def bootstrap(figure: Callable[[IntArray], float], count: int, *, seed: int = 0,
     generator = np.random.default_rng(seed)
     values = [figure(generator.integers(count, size=count)) for _ in range(draws)]
     value = figure(np.arange(count))
-    low, high = np.clip(np.percentile(values, INTERVAL_PERCENT) + value - np.median(values), 0, 1)
+    low, high = np.clip(np.percentile(values, INTERVAL_PERCENT) + value - np.median(values), *limits)
     return Score(value, float(low), float(high), count)
 
 

@@ -30,6 +30,22 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class ConfusedPair:
+    """How often faces of one label are answered with another.
+
+    Parameters
+    ----------
+    label, answer : str
+    share : Score
+        Of the faces of this label, with its 95 % interval.
+    """
+
+    label: str
+    answer: str
+    share: Score
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What :func:`evaluate` measured.
 
@@ -76,24 +92,48 @@ class Evaluation:
         averages = {"macro avg": self.macro_average, "weighted avg": self.weighted_average}
         lines = [head, "", *(_text_row(width, name, score) for name, score in self.classes.items()), "", accuracy]
         lines += [_text_row(width, name, score) for name, score in averages.items()]
-        return "\n".join([*lines, "", *(f"{name}: {value}" for name, value in self._figures())]) + "\n"
+        return "\n".join([*lines, "", *(f"{name}: {value}" for name, value in self.figures())]) + "\n"
 
     def markdown(self) -> str:
         """Return the report as Markdown: the figures, then a table of the classes."""
-        lines = [f"- {name}: {value}" for name, value in self._figures()]
+        lines = [f"- {name}: {value}" for name, value in self.figures()]
         lines += ["", "| class | precision | recall | F1 | support |", "|---|---|---|---|---|"]
         rows = {**self.classes, "macro average": self.macro_average, "weighted average": self.weighted_average}
         for name, score in rows.items():
             lines.append(f"| {name} | {score.precision:.2f} | {score.recall:.2f} | {score.f1:.2f} | {score.support} |")
         return "\n".join(lines) + "\n"
 
-    def _figures(self) -> list[tuple[str, str]]:
+    def figures(self) -> list[tuple[str, str]]:
+        """Return the figures of the whole with their names, as text for people."""
         return [
             ("accuracy", score_text(self.accuracy, percent=True)),
             ("macro F1", score_text(self.macro_f1)),
             ("loss", f"{self.loss:.3f}"),
             ("expected calibration error", score_text(self.calibration_error)),
         ]
+
+
+def confused_pairs(evaluation: Evaluation, count: int = 5, *, seed: int = 0) -> list[ConfusedPair]:
+    """Return the pairs of label and wrong answer with the most faces, the largest first.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    count : int
+        How many at most; pairs without a face are none.
+    seed : int
+        Of the bootstrap.
+    """
+    counts = np.array(evaluation.confusion)
+    wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    pairs = []
+    for place in np.argsort(-wrong, axis=None, kind="stable")[:count]:
+        label, answer = np.unravel_index(int(place), wrong.shape)
+        if wrong[label, answer]:
+            faces = np.arange(counts[label].sum()) < wrong[label, answer]
+            share = bootstrap(lambda rows, faces=faces: float(faces[rows].mean()), len(faces), seed=seed)
+            pairs.append(ConfusedPair(evaluation.labels[label], evaluation.labels[answer], share))
+    return pairs
 
 
 def _text_row(width: int, name: str, score: ClassScore) -> str:
