@@ -295,6 +295,25 @@ def test_a_short_row_of_fer2013_is_named(command: str, run: Run, tmp_path: Path)
     assert line.startswith(f"mien: {folder / 'fer2013.csv'}, row 4 (line 6): has 3 pixels: expected 2304")
 
 
+def test_a_folder_of_faces_becomes_a_net(run: Run, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for expression in ("happy", "sad"):
+        for number in range(12):
+            face = generator.integers(0, 256, (48, 48)).astype(np.uint8)
+            write_photo(tmp_path / "own" / expression / f"{number}.png", face)
+    recipe = 'architecture = "paper"\nepochs = 1\nbatch_size = 8\naugmentation = "none"\nprecision = "32-true"\n'
+    (tmp_path / "tiny.toml").write_text(recipe, "utf-8")
+    data = ("--data", tmp_path / "own")
+    ended = run("train", "--config", tmp_path / "tiny.toml", "--out", tmp_path / "run", *data)
+    assert (ended.code, len(ended.notes)) == (0, 3)
+    assert [line for line in ended.notes if "drawn at random, train 17, validation 4, test 3" in line]
+    ended = run("export", tmp_path / "run" / "checkpoint.pt", "--out", tmp_path / "my.onnx", *data)
+    assert ended.code == 0
+    assert "test " in ended.out
+    ended = run("analyze", tmp_path / "own" / "happy" / "1.png", "--model", tmp_path / "my.onnx", "--detector", "whole")
+    assert (ended.code, ended.notes) == (0, [])
+
+
 # --- outputs
 
 

@@ -34,8 +34,8 @@ from mien.lab.datasets import (
     manifest,
     not_a_face,
     paper_set,
-    paper_split,
     split_by_subject,
+    with_splits,
 )
 
 PIXELS = " ".join(str(value % 256) for value in range(48 * 48))
@@ -253,14 +253,16 @@ def test_folders_of_pictures(tmp_path: Path) -> None:
     picture(tmp_path / "train" / "angry" / "1.png", 10)
     picture(tmp_path / "train" / "Happiness" / "2.jpg", 200, (100, 80, 3))
     picture(tmp_path / "test" / "neutral" / "3.png", 30, (20, 20))
+    picture(tmp_path / "val" / "fear" / "4.png", 40)
     (tmp_path / "train" / "angry" / "notes.txt").write_text("not a picture")
     dataset = load_folders(tmp_path)
     assert dataset.label_names == EXPRESSIONS
-    assert dataset.split.tolist() == ["train", "train", "test"]
+    assert dataset.split.tolist() == ["train", "train", "validation", "test"]
     assert sorted(zip(dataset.source_ids.tolist(), dataset.labels.tolist(), strict=True)) == [
         ("folder:test/neutral/3.png", 6),
         ("folder:train/Happiness/2.jpg", 3),
         ("folder:train/angry/1.png", 0),
+        ("folder:val/fear/4.png", 2),
     ]
     assert {int(image.min()) for image in dataset.images} == {int(image.max()) for image in dataset.images}
 
@@ -271,7 +273,7 @@ def test_a_folder_of_contempt_brings_the_eighth_class(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="expected train, validation or test"):
+    with pytest.raises(DatasetError, match=r"holds no pictures like train/angry/1.jpg or angry/1.jpg: expected label"):
         load_folders(tmp_path)
     picture(tmp_path / "train" / "bored" / "1.png", 10)
     with pytest.raises(DatasetError, match=r"bored: unknown expression 'bored'"):
@@ -422,6 +424,51 @@ def test_parts_get_their_share() -> None:
             split_by_subject(dataset, wrong, seed=0)
 
 
+SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+
+def test_each_class_gives_its_share_to_the_splits_that_are_drawn() -> None:
+    dataset = made([label for label in range(7) for _ in range(20)])
+    whole = with_splits(dataset, SHARES)
+    assert whole.source_ids.tolist() == dataset.source_ids.tolist()
+    assert [len(whole.of_split(name)) for name in SHARES] == [98, 21, 21]
+    for name, wanted in zip(SHARES, (14, 3, 3), strict=True):
+        counts = list(whole.of_split(name).class_counts().values())[:7]
+        assert max(abs(count - wanted) for count in counts) <= 1
+    assert np.array_equal(with_splits(dataset, SHARES).split, whole.split)
+    assert not np.array_equal(with_splits(dataset, SHARES, seed=1).split, whole.split)
+
+
+@given(st.lists(st.integers(0, 6), min_size=12, max_size=60), st.lists(st.integers(0, 59), max_size=30))
+def test_copies_are_drawn_into_one_split(labels: list[int], copied: list[int]) -> None:
+    dataset = made(labels)
+    dataset.images[[index for index in copied if index < len(labels)][:4]] = 255
+    whole = with_splits(dataset, SHARES)
+    assert [int(copied_elsewhere(whole, name).sum()) for name in SHARES] == [0, 0, 0]
+
+
+def test_splits_that_are_there_stay() -> None:
+    dataset = made([0, 1] * 50, ["train", "train", "test", "test"] * 25)
+    whole = with_splits(dataset, SHARES)
+    assert np.array_equal(whole.split == "test", dataset.split == "test")
+    assert len(whole.of_split("validation")) == round(50 * 0.15 / 0.85)
+    assert np.array_equal(with_splits(whole, SHARES).split, whole.split)
+
+
+def test_a_person_is_drawn_into_one_split() -> None:
+    whole = with_splits(made([0, 1, 2] * 20, subjects=[f"S{index // 6}" for index in range(60)]), SHARES)
+    assert whole.subjects is not None
+    people = [set(whole.subjects[whole.split == name].tolist()) for name in SHARES]
+    assert sum(map(len, people)) == len(set().union(*people)) == 10
+
+
+def test_splits_that_cannot_be_drawn() -> None:
+    with pytest.raises(DatasetError, match="2 faces: too few to draw train and validation and test from: add more"):
+        with_splits(made([0, 1]), SHARES)
+    with pytest.raises(DatasetError, match="no faces of 'train', only of test, validation: expected some to train on"):
+        with_splits(made([0, 1], ["test", "validation"]), SHARES)
+
+
 def test_manifest_tells_what_was_used(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"abc")
     (tmp_path / "set" / "angry").mkdir(parents=True)
@@ -464,42 +511,59 @@ def ck48() -> FaceDataset:
 
 @pytest.fixture(scope="module")
 def fer2013() -> FaceDataset:
-    """Return 250 faces a class in Training, on half of which FER+ agrees, and 10 of PublicTest."""
-    labels = [label for label in range(7) for _ in range(250)]
+    """Return 250 faces a class in Training and 30 in PrivateTest, on four fifths of which FER+ agrees."""
+    labels = [label for count in (250, 30) for label in range(7) for _ in range(count)]
     agreed = [label if index % 5 < 4 else (label + 1) % 7 for index, label in enumerate(labels)]
-    dataset = made([*labels, *[0] * 10], ["Training"] * 1750 + ["PublicTest"] * 10)
-    return replace(dataset, votes=10 * np.eye(10, dtype=np.int64)[[*agreed, *[0] * 10]])
+    dataset = made(labels, ["Training"] * 1750 + ["PrivateTest"] * 210)
+    dataset.images[:, 0, 2] = 1  # no copies of CK+48
+    return replace(dataset, votes=10 * np.eye(10, dtype=np.int64)[agreed])
 
 
 @pytest.mark.parametrize("draw", ["random", "agree"])
-def test_paper_set_has_200_of_each_class(ck48: FaceDataset, fer2013: FaceDataset, draw: str) -> None:
-    chosen = draw_paper_set(ck48, fer2013, seed=5, draw=draw)
+@pytest.mark.parametrize("by", ["random", "subject"])
+def test_paper_set_has_200_of_each_class(ck48: FaceDataset, fer2013: FaceDataset, draw: str, by: str) -> None:
+    training, test = draw_paper_set(ck48, fer2013, seed=5, draw=draw, by=by)
+    chosen = concatenate([training, test])
     assert chosen.class_counts() == dict.fromkeys(EXPRESSIONS, 200)
+    assert len(test) == 140 if by == "random" else 130 <= len(test) <= 150
     assert chosen.subjects is not None
     from_ck48 = chosen[chosen.subjects != ""]
     assert list(from_ck48.class_counts().values()) == [135, 177, 75, 200, 84, 200, 0]
-    assert len(set(from_ck48.source_ids.tolist())) == len(from_ck48)
     rest = chosen[chosen.subjects == ""]
-    assert set(rest.split.tolist()) == {"Training"}
-    assert len(set(rest.source_ids.tolist())) == len(rest)
+    assert len({image.tobytes() for image in chosen.images}) == len(chosen)
     if draw == "agree":
         drawn = [int(source.removeprefix("made:")) for source in rest.source_ids.tolist()]
         assert all(index % 5 < 4 for index in drawn)
 
 
+@pytest.mark.parametrize("by", ["random", "subject"])
+def test_no_test_picture_was_seen_in_training_on_fer2013(ck48: FaceDataset, fer2013: FaceDataset, by: str) -> None:
+    fer2013 = replace(fer2013, images=fer2013.images.copy())
+    fer2013.images[1750::7] = fer2013.images[0]  # a seventh of PrivateTest are copies of one of Training
+    for seed in range(5):
+        training, test = draw_paper_set(ck48, fer2013, seed, by=by)
+        assert set(training.split.tolist()) == {"", "Training"}
+        assert set(test.split.tolist()) == {"", "PrivateTest"}
+        seen = {image.tobytes() for image in fer2013.of_split("Training").images}
+        assert not seen & {image.tobytes() for image in test.images}
+
+
+def test_copies_of_test_pictures_are_left_out_of_training(ck48: FaceDataset, fer2013: FaceDataset) -> None:
+    images = ck48.images.copy()
+    images[1::2] = images[:-1:2]  # every other face of CK+48 is a copy of the one before
+    training, test = draw_paper_set(replace(ck48, images=images), fer2013, seed=0)
+    assert len(test) == 140
+    assert 1100 < len(training) < 1260
+    assert not {image.tobytes() for image in training.images} & {image.tobytes() for image in test.images}
+
+
 def test_paper_set_follows_its_seed(ck48: FaceDataset, fer2013: FaceDataset) -> None:
-    sets = [draw_paper_set(ck48, fer2013, seed) for seed in (1, 1, 2)]
-    prints = [fingerprint(chosen) for chosen in sets]
+    prints = [tuple(map(fingerprint, draw_paper_set(ck48, fer2013, seed))) for seed in (1, 1, 2)]
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_paper_split(ck48: FaceDataset, fer2013: FaceDataset) -> None:
-    chosen = draw_paper_set(ck48, fer2013, seed=0)
-    training, test = paper_split(chosen, seed=1)
-    assert (len(training), len(test)) == (1260, 140)
-    assert paper_split(chosen, seed=1)[1].source_ids.tolist() == test.source_ids.tolist()
-    training, test = paper_split(chosen, seed=1, by="subject")
-    assert 130 <= len(test) <= 150
+def test_no_person_is_in_both_parts(ck48: FaceDataset, fer2013: FaceDataset) -> None:
+    training, test = draw_paper_set(ck48, fer2013, seed=1, by="subject")
     assert training.subjects is not None
     assert test.subjects is not None
     assert set(training.subjects.tolist()) & set(test.subjects.tolist()) == {""}
@@ -507,13 +571,13 @@ def test_paper_split(ck48: FaceDataset, fer2013: FaceDataset) -> None:
 
 def test_paper_set_refuses_what_it_cannot_do(ck48: FaceDataset, fer2013: FaceDataset) -> None:
     with pytest.raises(OptionError, match="expected 'random' or 'agree'"):
-        draw_paper_set(ck48, fer2013, 0, "best")
+        draw_paper_set(ck48, fer2013, 0, draw="best")
     with pytest.raises(DatasetError, match="needs the votes"):
-        draw_paper_set(ck48, replace(fer2013, votes=None), 0, "agree")
-    with pytest.raises(DatasetError, match="75 faces of fear in CK"):
+        draw_paper_set(ck48, replace(fer2013, votes=None), 0, draw="agree")
+    with pytest.raises(DatasetError, match="0 faces of fear in FER2013 to draw 1"):
         draw_paper_set(ck48, fer2013[fer2013.labels != 2], 0)
     with pytest.raises(OptionError, match="expected 'random' or 'subject'"):
-        paper_split(ck48, 0, "person")
+        draw_paper_set(ck48, fer2013, 0, by="person")
 
 
 # the real data sets
@@ -545,8 +609,10 @@ def test_real_ck48_and_paper_set(data_dir: Path, real_fer2013: FaceDataset) -> N
     assert dataset.subjects is not None
     assert len(set(dataset.subjects.tolist())) == 118
     for draw in ("random", "agree"):
-        chosen = draw_paper_set(dataset, real_fer2013, 0, draw)
-        assert chosen.class_counts() == dict.fromkeys(EXPRESSIONS, 200)
+        training, test = draw_paper_set(dataset, real_fer2013, 0, draw=draw)
+        # CK+48 holds exact copies too: a few training pictures are left out.
+        assert 1230 <= len(training) <= 1260
+        assert len(test) == 140
 
 
 def test_paper_set_reads_a_directory(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ("epochs = 5\nepochs = 6", "is no TOML"),
         ("epochs = 0", "epochs is 0: expected at least 1"),
         ("batch_size = -1", "batch_size is -1: expected at least 1"),
-        ('schedule = "linear"', "schedule is 'linear': expected one of one-cycle, cosine, constant"),
+        ('schedule = "linear"', "schedule is 'linear': expected one of one-cycle, cosine, step, constant"),
         ('optimizer = "lion"', "optimizer is 'lion': expected one of sgd, adam"),
         ('precision = "8-bit"', "precision is '8-bit': expected one of bf16-mixed, 32-true"),
         ("learning_rate = 0", "learning_rate is 0.0: expected a number above 0"),
@@ -121,3 +121,8 @@ def test_cosine_and_constant() -> None:
     assert cosine == pytest.approx([2.0, 1 + 0.5**0.5, 1.0, 1 - 0.5**0.5])
     constant = Recipe(schedule="constant", learning_rate=0.3)
     assert {learning_rate(constant, step, 9) for step in range(9)} == {0.3}
+
+
+def test_step_is_a_tenth_after_half_and_a_hundredth_after_three_quarters() -> None:
+    rates = [learning_rate(Recipe(schedule="step", learning_rate=1.0), step, 8) for step in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])

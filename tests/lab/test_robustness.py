@@ -28,7 +28,8 @@ def brightness(images: ByteArray) -> FloatArray:
 def test_a_condition_changes_faces_and_nothing_else(condition: str) -> None:
     images, before = faces(), faces()
     changed = worsened(images, condition)
-    assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
+    assert changed.shape == images.shape
+    assert changed.dtype == np.uint8
     assert (changed != images).any(axis=(1, 2)).all()
     assert np.array_equal(images, before)
 
@@ -47,12 +48,13 @@ def test_the_seed_says_what_is_random() -> None:
 
 def test_the_worse_the_condition_the_more_is_changed() -> None:
     smooth = np.cumsum(np.cumsum(faces(2).astype(np.int64) - 125, axis=1), axis=2)
-    images = np.uint8(255 * (smooth - smooth.min()) / np.ptp(smooth))
-    rising = [
+    images = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+    rising: list[tuple[str, ...]] = [
         ("face of 32 px", "face of 24 px", "face of 16 px"),
         ("JPEG quality 50", "JPEG quality 20", "JPEG quality 10"),
+        ("blur, sigma 0.5", "blur, sigma 1", "blur, sigma 1.5"),
+        ("noise, sigma 8", "noise, sigma 16"),
     ]
-    rising += [("blur, sigma 0.5", "blur, sigma 1", "blur, sigma 1.5"), ("noise, sigma 8", "noise, sigma 16")]
     for conditions in rising:
         changes = [np.abs(worsened(images, name).astype(float) - images).mean() for name in conditions]
         assert changes == sorted(changes)
@@ -85,7 +87,7 @@ def test_a_gain_is_a_negative_drop() -> None:
 @given(st.integers(0, 5), st.sampled_from(sorted(CONDITIONS)))
 def test_a_net_that_sees_nothing_loses_nothing(label: int, condition: str) -> None:
     def blind(images: ByteArray) -> FloatArray:
-        return np.tile(np.float32([0.6, 0.4]), (len(images), 1))
+        return np.tile(np.array([0.6, 0.4], np.float32), (len(images), 1))
 
     (row,) = robustness(blind, faces(3), np.array([label % 2, 0, 1]), [condition])
     assert (row.drop.value, row.drop.low, row.drop.high) == (0, 0, 0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Row: TypeAlias = dict[str, Any]
 
 FRAME_COLUMNS = ("source", "frame", "time_s")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from mien.core.errors import OptionError
@@ -21,7 +22,7 @@ CURVES_NAME = "curves.csv"
 
 Curve = dict[str, float]
 
-_KEYS = {"recipe", "data", "steps", "step", "net", "average", "optimizer", "curves"}
+_KEYS = {"recipe", "data", "steps", "step", "net", "average", "criterion", "optimizer", "curves"}
 
 
 @dataclass
@@ -82,6 +83,8 @@ class State:
     net : FaceNet
     average : AveragedModel
         The moving average of `net`.
+    criterion : Module
+        The loss, which may have weights of its own.
     optimizer : Optimizer
     step : int
         Steps done.
@@ -91,6 +94,7 @@ class State:
 
     net: FaceNet
     average: AveragedModel
+    criterion: nn.Module
     optimizer: torch.optim.Optimizer
     step: int = 0
     curves: list[Curve] = field(default_factory=list)
@@ -129,6 +133,7 @@ def save(out: Path, run: Run, state: State) -> None:
             "steps": run.steps,
             "net": state.net.state_dict(),
             "average": state.average.state_dict(),
+            "criterion": state.criterion.state_dict(),
             "optimizer": state.optimizer.state_dict(),
             "step": state.step,
             "curves": state.curves,
@@ -152,6 +157,7 @@ def restore(out: Path, state: State) -> None:
     content = _read(path)
     state.net.load_state_dict(content["net"])
     state.average.load_state_dict(content["average"])
+    state.criterion.load_state_dict(content["criterion"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.step, state.curves = content["step"], content["curves"]
 

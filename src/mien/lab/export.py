@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
-from onnxscript import optimizer
-from torch import Tensor, nn
 
 import mien
-from mien.core.errors import DatasetError, ModelError, OptionError
+from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS
-from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard, Score
-from mien.core.types import ByteArray, FloatArray
+from mien.core.model import Model, ModelCard, Score
+from mien.core.types import FloatArray, IntArray
 from mien.engine.recognizer import Recognizer
 from mien.engine.results.writer import whole_file
 from mien.lab.checkpoints import Checkpoint
-from mien.lab.datasets import FaceDataset, ferplus_majority
-from mien.lab.evaluation import accuracy_score, figures_of_record, fit_temperature, uncertain_threshold
+from mien.lab.datasets import OFFICIAL_SPLITS, FaceDataset, ferplus_majority
+from mien.lab.evaluation import (
+    accuracy_score,
+    figures_of_folder,
+    figures_of_record,
+    fit_temperature,
+    uncertain_threshold,
+)
+from mien.lab.graph import (
+    ExportedNet,
+    check_numbers,
+    golden_crops,
+    run_in_batches,
+    with_card,
+    with_one_head,
+    write_model,
+)
 from mien.lab.models import FaceNet, megaflops, parameter_count
 from mien.lab.quantization import quantize
 from mien.lab.recipes import Recipe
 from mien.lab.targets import head_labels
-
-TOLERANCE = 1e-4
-HALF_FROM = 1024  # smaller tensors (norms, biases) stay in single precision: they cost nothing
-LARGEST_BYTES = 10_000_000
-FLOAT_FOLDER = "float"  # beside the quantized nets that ship: what training can go on from
 
 LICENSE = (
     "Weights for research use only: trained on FER2013 (research use) and, where the card names it, the votes of FER+ "
@@ -49,47 +50,28 @@ LIMITS = (
 )
 
 
-class ExportedNet(nn.Module):
-    """A net as it ships: uint8 crops in, calibrated probabilities of the seven expressions out.
+@dataclass(frozen=True)
+class Source:
+    """What kind of faces a net is made from, and what its card says of them.
 
     Parameters
     ----------
-    net : FaceNet
-    head : str
-        The head that answers; contempt's share of a FER+ head is left out.
-    temperature : float
-    is_mirrored : bool
-        Whether a face and its mirror image are both read, and their logits averaged.
+    splits : tuple of str
+        Names of what is learned from, of what the net is calibrated on, and of what its scores are measured on.
+    license, limits : str
     """
 
-    def __init__(self, net: FaceNet, head: str, temperature: float, *, is_mirrored: bool = False) -> None:
-        super().__init__()
-        self.net = net
-        self.head = head
-        self.temperature = temperature
-        self.is_mirrored = is_mirrored
+    splits: tuple[str, str, str]
+    license: str
+    limits: str
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """Return (N, 7) probabilities of (N, 1, S, S) uint8 crops."""
-        return torch.softmax(self.logits(crops) / self.temperature, dim=1)
 
-    def logits(self, crops: Tensor) -> Tensor:
-        """Return (N, 7) logits before temperature."""
-        return self.all_logits(crops)[:, : len(EXPRESSIONS)]
-
-    def all_logits(self, crops: Tensor) -> Tensor:
-        """Return (N, 7) logits before temperature, or (N, 8) with contempt where the head knows it."""
-        faces = crops.float()
-        if not self.is_mirrored:
-            logits: Tensor = self.net(faces)[self.head]
-            return logits
-        logits = self.net(torch.cat((faces, faces.flip(3))))[self.head]
-        return logits.reshape(2, -1, logits.shape[1]).mean(dim=0)
+FER2013 = Source(OFFICIAL_SPLITS, LICENSE, LIMITS)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is measured on `PublicTest`, before the card is written."""
+    """What is measured on `PublicTest`, or ``validation`` of a folder, before the card is written."""
 
     temperature: float
     uncertain_below: float
@@ -105,14 +87,15 @@ def export(
     version: str,
     data: FaceDataset,
     training_data: dict[str, str],
+    source: Source = FER2013,
     ck48: FaceDataset | None = None,
     is_mirrored: bool = False,
     is_quantized: bool = False,
 ) -> ModelCard:
     """Write one head of a trained net as a model file with its card inside.
 
-    Temperature and threshold are fitted on `PublicTest`; the scores on the card are measured through
-    :class:`~mien.engine.recognizer.Recognizer` on the very file, then only metadata is added.
+    Temperature and threshold are fitted on `PublicTest` (``validation`` of a folder); the scores on the card are
+    measured through :class:`~mien.engine.recognizer.Recognizer` on the very file, then only metadata is added.
 
     Parameters
     ----------
@@ -123,11 +106,13 @@ def export(
     name, version : str
         As they stand on the card.
     data : FaceDataset
-        FER2013 joined with FER+.
+        FER2013 joined with FER+, or faces with the splits that `source` names.
     training_data : dict of str to str
         What the net was trained on, with hashes.
+    source : Source
+        What kind of faces these are.
     ck48 : FaceDataset, optional
-        CK+48, whose six shared expressions the card then has a score of.
+        CK+48, whose six shared expressions the card of a net of FER2013 then has a score of.
     is_mirrored : bool
         Average the logits of each face and of its mirror image inside the graph: twice the time.
     is_quantized : bool
@@ -150,9 +135,11 @@ def export(
     if head not in checkpoint.net.heads:
         raise OptionError(f"no head {head!r} in this checkpoint: it has {', '.join(checkpoint.net.heads)}")
     net = with_one_head(checkpoint.net, head)
-    calibration = calibrate(net, head, data.of_split("PublicTest"), is_mirrored=is_mirrored)
+    learned, watched, reported = source.splits
+    is_record, judge = (True, "ferplus") if source.splits == OFFICIAL_SPLITS else (False, head)
+    calibration = calibrate(net, head, data.of_split(watched), judge=judge, is_mirrored=is_mirrored)
     card = replace(
-        _unmeasured_card(net, head, checkpoint.recipe, calibration),
+        _unmeasured_card(net, head, checkpoint.recipe, calibration, source),
         name=name,
         version=version,
         training_data=training_data,
@@ -166,17 +153,17 @@ def export(
         write_model(exported, card, alone)
         check_numbers(Recognizer(Model(alone)), exported, golden_crops(card.input_size))
         if is_quantized:
-            quantize(alone, data.of_split("Training").images)
+            quantize(alone, data.of_split(learned).images)
         recognizer = Recognizer(Model(alone))
-        scores = figures_of_record(recognizer, data, ck48=ck48)
+        scores = figures_of_record(recognizer, data, ck48=ck48) if is_record else figures_of_folder(recognizer, data)
         if head == "ferplus":
-            scores["ferplus_8"] = _score_of_eight(exported, data.of_split("PrivateTest"))
+            scores["ferplus_8"] = _score_of_eight(exported, data.of_split(reported))
         card = replace(card, scores=scores)
         partial.write_bytes(with_card(alone.read_bytes(), card))
     return card
 
 
-def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calibration) -> ModelCard:
+def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calibration, source: Source) -> ModelCard:
     return ModelCard(
         name="",
         version="",
@@ -189,8 +176,8 @@ def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calib
         training_data={},
         recipe={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(recipe).items()},
         seed=recipe.seed,
-        license=LICENSE,
-        limits=LIMITS,
+        license=source.license,
+        limits=source.limits,
         code_version=mien.__version__,
         **asdict(calibration),
     )
@@ -201,154 +188,28 @@ def _score_of_eight(exported: ExportedNet, faces: FaceDataset) -> Score:
     if faces.votes is None:
         raise DatasetError("no votes for the head 'ferplus': put fer2013new.csv beside fer2013.csv")
     majority = ferplus_majority(faces.votes)
-    return accuracy_score(_in_batches(exported.all_logits, faces.images[majority >= 0]), majority[majority >= 0])
+    return accuracy_score(run_in_batches(exported.all_logits, faces.images[majority >= 0]), majority[majority >= 0])
 
 
-def calibrate(net: FaceNet, head: str, public: FaceDataset, *, is_mirrored: bool = False) -> Calibration:
-    """Fit temperature and threshold on `PublicTest`: temperature by the head's own labels, threshold by FER+."""
+def calibrate(
+    net: FaceNet, head: str, watched: FaceDataset, *, judge: str = "ferplus", is_mirrored: bool = False
+) -> Calibration:
+    """Fit temperature and threshold: temperature by the head's own labels, threshold by those of the head `judge`."""
     exported = ExportedNet(net, head, 1.0, is_mirrored=is_mirrored).eval()
-    logits = _in_batches(exported.logits, public.images)
-    own, majority = head_labels(public, head), head_labels(public, "ferplus")
-    temperature = fit_temperature(logits[own >= 0], own[own >= 0])
+    logits = run_in_batches(exported.logits, watched.images)
+    own, judged = head_labels(watched, head), head_labels(watched, judge)
+    temperature = fit_temperature(logits[own >= 0], _cautious(own[own >= 0]))
     probabilities = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).numpy()
-    known = majority >= 0
-    right = probabilities[known].argmax(axis=1) == majority[known]
+    known = judged >= 0
+    right = probabilities[known].argmax(axis=1) == judged[known]
     threshold, coverage = uncertain_threshold(probabilities[known], right)
     return Calibration(temperature, threshold, coverage)
 
 
-def with_one_head(net: FaceNet, head: str) -> FaceNet:
-    """Return a copy of a net as its file stores it: one head, and the large weights rounded to half precision."""
-    copy = deepcopy(net).eval()
-    copy.heads = nn.ModuleDict({head: copy.heads[head]})
-    for parameter in copy.parameters():
-        if parameter.numel() >= HALF_FROM:
-            parameter.data = parameter.data.half().float()
-    return copy
+def _cautious(labels: IntArray) -> FloatArray:
+    """Return labels as distributions that leave to chance what one face more would show, as Platt (1999) does.
 
-
-def write_model(net: ExportedNet, card: ModelCard, path: Path) -> None:
-    """Write the graph of a net with its card; large weights are stored in half precision and cast when loaded."""
-    crops = torch.zeros(2, 1, card.input_size, card.input_size, dtype=torch.uint8)
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            net,
-            (crops,),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            optimize=False,  # it would melt the norms into the convolutions, and read_weights could not go on from them
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("faces")},),
-        )
-    assert program is not None  # only the old exporter returns None
-    # What is constant is made so: only then does onnxruntime fuse the norms itself, 5.1 ms a face become 3.5.
-    optimizer.fold_constants(program.model)
-    optimizer.remove_unused_nodes(program.model)
-    model = program.model_proto
-    _store_half(model.graph)
-    _clear_traces(model.graph)
-    path.write_bytes(with_card(model.SerializeToString(), card))
-
-
-def with_card(content: bytes, card: ModelCard) -> bytes:
-    """Return a model file with its card replaced; nothing else changes."""
-    model = onnx.load_model_from_string(content)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    model.producer_name, model.producer_version, model.doc_string = "mien", card.code_version, ""
-    serialized: bytes = model.SerializeToString()
-    if len(serialized) > LARGEST_BYTES:
-        raise ModelError(f"the model file would have {len(serialized) / 1e6:.1f} MB: expected at most 10 MB")
-    return serialized
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Silence what the exporter says whatever it is given: it calls what is deprecated, it misses torchvision."""
-    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    before = registration.disabled
-    registration.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
-            yield
-    finally:
-        registration.disabled = before
-
-
-def _clear_traces(graph: onnx.GraphProto) -> None:
-    """Remove what the exporter notes of each node: 0.5 MB of stack traces with the paths of this machine."""
-    graph.ClearField("value_info")
-    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-
-
-def _store_half(graph: onnx.GraphProto) -> None:
-    casts = []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM:
-            continue
-        wanted = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{wanted}.half"))
-        casts.append(helper.make_node("Cast", [f"{wanted}.half"], [wanted], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Return the weights in a model file by the names they have in :class:`~mien.lab.models.FaceNet`.
-
-    Raises
-    ------
-    ModelError
-        If the file is no model file of mien, or its weights are integers and no ``float/`` folder beside it holds the
-        net that it was made from.
+    Without this, a net that is right on all of ten faces becomes certain of everything.
     """
-    path = Path(path)
-    if Model(path).card.is_quantized:
-        path = path.parent / FLOAT_FOLDER / path.name
-        if not path.exists():
-            raise ModelError(f"{path.name}: holds integers, which cannot be trained on: export it without --int8")
-    graph = onnx.load_model(path).graph
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    return {
-        name.removeprefix("net.").removesuffix(".half"): torch.from_numpy(values.astype(np.float32))
-        for name, values in arrays.items()
-        if name.startswith("net.")
-    }
-
-
-def golden_crops(size: int) -> ByteArray:
-    """Return (64, 1, size, size) uint8 crops that every export is checked on: noise, gradients, flat, extreme."""
-    generator = np.random.default_rng(0)
-    noise = generator.integers(0, 256, (32, size, size))
-    ramp = np.linspace(0, 255, size)
-    slopes = [np.add.outer(a * ramp, (1 - a) * ramp) for a in np.linspace(0, 1, 24)]
-    flat = [np.full((size, size), value) for value in (0, 1, 64, 127, 128, 200, 254, 255)]
-    return np.concatenate([noise, np.array(slopes), np.array(flat)]).astype(np.uint8)[:, None]
-
-
-def check_numbers(recognizer: Recognizer, net: ExportedNet, crops: ByteArray) -> None:
-    """Compare a model file with the net that it was written from.
-
-    Raises
-    ------
-    ModelError
-        If a probability differs by more than 0.0001.
-    """
-    difference = float(np.abs(recognizer.model.run(crops) - _in_batches(net, crops[:, 0])).max())
-    if not difference <= TOLERANCE:
-        raise ModelError(
-            f"the exported graph differs from the net by {difference:.2g}: expected at most {TOLERANCE}; "
-            "nothing was written"
-        )
-
-
-def _in_batches(run: Callable[[Tensor], Tensor], images: ByteArray) -> FloatArray:
-    faces = torch.from_numpy(images).unsqueeze(1)
-    with torch.inference_mode():
-        return torch.cat([run(faces[start : start + 256]) for start in range(0, len(faces), 256)]).numpy()
+    table: FloatArray = np.eye(len(EXPRESSIONS), dtype=np.float32)[labels]
+    return (len(labels) * table + np.float32(1 / len(EXPRESSIONS))) / np.float32(len(labels) + 1)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from ctypes import c_bool
 from functools import partial
 from multiprocessing import get_context
 from types import FrameType
+from typing import TypeVar
 
 import lightning_fabric
 import torch
@@ -23,12 +26,20 @@ from mien.core.errors import MienError
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 Task = Callable[[lightning_fabric.Fabric, c_bool], None]
+T = TypeVar("T")
+
+STOPPED = threading.Event()
+"""Set in a process of :func:`side_by_side` once it was asked to stop."""
+
+
+class Stopped(Exception):  # noqa: N818 - nothing is wrong
+    """A run was asked to stop and has saved where it is."""
 
 
 def launch(task: Task, *, processes: int, precision: str) -> None:
     """Run a task in one process (this one) or several, each with its Fabric and the flag that asks it to stop.
 
-    Ctrl-C and SIGTERM, to any of the processes, set the flag; a second one raises KeyboardInterrupt.
+    Ctrl-C and SIGTERM, to any of the processes, set the flag; a second Ctrl-C raises KeyboardInterrupt.
 
     Raises
     ------
@@ -48,6 +59,59 @@ def launch(task: Task, *, processes: int, precision: str) -> None:
             fabric.launch(partial(_listening, task=task, stop=stop))
         except (ProcessRaisedException, ProcessExitedException) as error:
             raise _in_one_line(error) from error
+
+
+def side_by_side(function: Callable[[T], None], asked: Sequence[T], processes: int) -> Iterator[T]:
+    """Call a function once for each of several things, in processes of one thread each; yield each when it is done.
+
+    If this is stopped, or the caller takes no more, the processes are asked to stop too; a run in them saves where it
+    is first.
+
+    Parameters
+    ----------
+    function : callable
+        Can be pickled; raises :class:`Stopped` if its run was stopped.
+    asked : sequence
+        Its arguments.
+    processes : int
+        How many at most.
+
+    Raises
+    ------
+    MienError
+        As the function raised it, or if a process was stopped or killed.
+    """
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(asked)), context, initializer=_hear) as pool:
+        waiting = {pool.submit(_alone, function, one): one for one in asked}
+        try:
+            for done in as_completed(waiting):
+                done.result()
+                yield waiting[done]
+        except (Stopped, BrokenProcessPool) as error:
+            raise MienError("one of the processes was stopped: give the same command again, it goes on") from error
+        except BaseException:
+            for process in context.active_children():
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _hear() -> None:
+    torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: STOPPED.set())
+
+
+def _alone(function: Callable[[T], None], one: T) -> None:
+    if STOPPED.is_set():
+        raise Stopped  # what waits in the queue is not begun
+    try:
+        function(one)
+    except Stopped:
+        STOPPED.set()
+        raise
 
 
 def stop_asked(fabric: lightning_fabric.Fabric, stop: c_bool) -> bool:
@@ -73,9 +137,9 @@ def _set_on_signal(stop: c_bool) -> Iterator[None]:
         return
     asked = False
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked = stop.value = True
 

@@ -48,7 +48,7 @@ def quantize(path: Path, images: ByteArray) -> None:
     Parameters
     ----------
     path : Path
-        Graph of uint8 crops, as :func:`mien.lab.export.write_model` writes it.
+        Graph of uint8 crops, as :func:`mien.lab.graph.write_model` writes it.
     images : (N, S, S) ndarray of uint8
         Faces of the training set, whose activations set the scales; 128 evenly spaced ones are used.
 

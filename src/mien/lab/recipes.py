@@ -10,7 +10,8 @@ from typing import Any
 
 from mien.core.errors import OptionError
 
-SCHEDULES = ("one-cycle", "cosine", "constant")
+SCHEDULES = ("one-cycle", "cosine", "step", "constant")
+LOSSES = ("cross-entropy", "robust")
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("bf16-mixed", "32-true")
 
@@ -33,9 +34,15 @@ class Recipe:
         SGD has Nesterov momentum 0.9. Adam's weight decay is decoupled (AdamW); without decay it is Adam itself.
     learning_rate : float
         The highest.
-    schedule : {"one-cycle", "cosine", "constant"}
+    schedule : {"one-cycle", "cosine", "step", "constant"}
         One-cycle rises over the first fifth of the steps, then falls to zero along a cosine
-        (Smith 2018, https://arxiv.org/abs/1708.07120).
+        (Smith 2018, https://arxiv.org/abs/1708.07120). Step is a tenth after half of the steps, a hundredth after three
+        quarters (He et al. 2016, https://doi.org/10.1109/CVPR.2016.90).
+    loss : {"cross-entropy", "robust"}
+        Robust is the generalized cross-entropy: see :func:`mien.lab.losses.robust_cross_entropy`.
+    center_weight : float
+        Weight of the center loss beside it (:class:`mien.lab.losses.CenterLoss`), on the labels of the first head; 0
+        is none.
     weight_decay : float
         Not applied to biases and norms.
     augmentation : str
@@ -74,6 +81,8 @@ class Recipe:
     optimizer: str = "sgd"
     learning_rate: float = 0.1
     schedule: str = "one-cycle"
+    loss: str = "cross-entropy"
+    center_weight: float = 0.0
     weight_decay: float = 5e-4
     augmentation: str = "full"
     mixup: float = 0.5
@@ -89,7 +98,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+        named = {"schedule": SCHEDULES, "loss": LOSSES, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
+        for name, choices in named.items():
             if getattr(self, name) not in choices:
                 raise OptionError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(choices)}")
         for name in ("epochs", "batch_size", "processes"):
@@ -98,7 +108,7 @@ class Recipe:
         for name in ("learning_rate", "mixup_alpha"):
             if not 0 < getattr(self, name) < math.inf:
                 raise OptionError(f"{name} is {getattr(self, name)}: expected a number above 0")
-        for name in ("weight_decay", "mixup", "label_smoothing", "teacher_share", "average_decay"):
+        for name in ("weight_decay", "mixup", "label_smoothing", "center_weight", "teacher_share", "average_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name} is {getattr(self, name)}: expected 0 to 1")
         for name in ("seed", "crop_size", "full_size_epochs"):
@@ -106,6 +116,8 @@ class Recipe:
                 raise OptionError(f"{name} is {getattr(self, name)}: expected 0 or more")
         if self.batch_size % self.processes:
             raise OptionError(f"batch_size {self.batch_size} cannot be shared by {self.processes} processes")
+        if self.center_weight and self.processes > 1:
+            raise OptionError(f"center_weight with {self.processes} processes: expected 1, which knows all centers")
         if not self.heads or len(set(self.heads)) < len(self.heads):
             raise OptionError(f"heads are {list(self.heads)}: expected 'fer2013', 'ferplus' or both, each once")
 

@@ -22,16 +22,21 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """
     if recipe.schedule == "constant":
         return recipe.learning_rate
+    if recipe.schedule == "step":
+        return recipe.learning_rate * (1.0 if step < steps / 2 else 0.1 if step < steps * 3 / 4 else 0.01)
     rise = 0.2 * steps if recipe.schedule == "one-cycle" else 0.0
     if step < rise:
         return recipe.learning_rate * (0.04 + 0.96 * step / rise)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
 
 
-def optimizer_of(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of a recipe over the weights of a net; biases and norms do not decay."""
+def optimizer_of(recipe: Recipe, net: nn.Module, criterion: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of a recipe over the weights of a net and of what its loss learns.
+
+    Biases, norms and the loss's own weights do not decay.
+    """
     weights = [parameter for parameter in net.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
+    others = [parameter for parameter in net.parameters() if parameter.ndim <= 1] + list(criterion.parameters())
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if recipe.optimizer == "adam":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate)

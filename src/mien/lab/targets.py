@@ -106,17 +106,6 @@ def taught(targets: dict[str, Tensor], faces: FaceDataset, teacher: str, share: 
     return targets | {head: torch.lerp(targets[head], table * known, share)}
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy against label distributions; a row of zeros (nothing known) does not count.
-
-    Parameters
-    ----------
-    logits, targets : (N, K) Tensor of float32
-    """
-    losses = -(targets * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
-    return losses.sum() / (targets.sum(dim=1) > 0).sum().clamp(min=1)
-
-
 def _check_classes(dataset: FaceDataset) -> None:
     if dataset.label_names not in (EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT):
         raise DatasetError(

@@ -34,11 +34,12 @@ from mien.lab.checkpoints import (
     save,
 )
 from mien.lab.datasets import FaceDataset, fingerprint
+from mien.lab.losses import Criterion
 from mien.lab.models import HEADS, FaceNet, load_weights
 from mien.lab.processes import launch, stop_asked
 from mien.lab.recipes import Recipe
 from mien.lab.schedules import average_of, learning_rate, optimizer_of
-from mien.lab.targets import head_labels, head_targets, smoothed, soft_cross_entropy, taught
+from mien.lab.targets import head_labels, head_targets, smoothed, taught
 
 __all__ = ["Checkpoint", "head_labels", "load_checkpoint", "train"]
 
@@ -68,7 +69,7 @@ def train(
     out : path_like
         Folder for ``checkpoint.pt`` (after each epoch) and ``curves.csv``.
     init : mapping of str to Tensor, optional
-        Weights to start from, as :func:`mien.lab.export.read_weights` gives them.
+        Weights to start from, as :func:`mien.lab.graph.read_weights` gives them.
     progress : bool
         Whether to show a bar with the time left.
 
@@ -119,11 +120,13 @@ def _train(
     recipe, (training, validation) = run.recipe, data
     torch.set_num_threads(1)
     net = _first_net(recipe, init)
-    average = average_of(net, recipe.average_decay, fabric.device)
-    state = State(net, average, optimizer_of(recipe, net))
+    average, criterion = average_of(net, recipe.average_decay, fabric.device), Criterion(recipe, net)
+    state = State(net, average, criterion, optimizer_of(recipe, net, criterion))
     restore(out, state)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types do not know it
     model, optimizer = fabric.setup(net, state.optimizer)
+    model.mark_forward_method("with_features")
+    criterion.to(fabric.device)
     batches, meter = _Batches(recipe, training, targets, fabric.global_rank), _Meter()
     with _bar(progress and fabric.is_global_zero, state.step, run.steps) as advance:
         for step in range(state.step, run.steps):
@@ -135,8 +138,9 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             model.train()
-            logits = model(fabric.to_device(faces).contiguous(memory_format=torch.channels_last))
-            losses = [soft_cross_entropy(logits[head], wanted[head]) for head in recipe.heads]
+            seen = fabric.to_device(faces).contiguous(memory_format=torch.channels_last)
+            features, logits = model.with_features(seen)
+            losses = criterion(features, logits, wanted)
             optimizer.zero_grad()
             fabric.backward(torch.stack(losses).sum())
             optimizer.step()

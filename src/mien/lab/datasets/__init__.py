@@ -5,7 +5,7 @@ from mien.lab.datasets.fer2013 import OFFICIAL_SPLITS, load_fer2013
 from mien.lab.datasets.ferplus import VOTES, ferplus_distribution, ferplus_majority, not_a_face
 from mien.lab.datasets.files import DataFiles, find_data
 from mien.lab.datasets.folders import load_ck48, load_folders
-from mien.lab.datasets.paper_set import draw_paper_set, paper_set, paper_split
+from mien.lab.datasets.paper_set import draw_paper_set, paper_set
 from mien.lab.datasets.splits import (
     copied_elsewhere,
     duplicate_groups,
@@ -14,6 +14,7 @@ from mien.lab.datasets.splits import (
     fingerprint,
     manifest,
     split_by_subject,
+    with_splits,
 )
 
 __all__ = [
@@ -38,6 +39,6 @@ __all__ = [
     "manifest",
     "not_a_face",
     "paper_set",
-    "paper_split",
     "split_by_subject",
+    "with_splits",
 ]

@@ -17,7 +17,15 @@ from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT, canonical
 from mien.core.types import ByteArray
 from mien.lab.datasets.faces import SIDE, FaceDataset
 
-FOLDER_SPLITS = ("train", "validation", "test")
+FOLDER_SPLITS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+"""Folders that are splits, and the names of these."""
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -27,16 +35,16 @@ def load_folders(directory: str | Path) -> FaceDataset:
     Parameters
     ----------
     directory : path_like
-        Holds ``train``, ``validation`` or ``test``, each with one folder for each expression, or these folders
-        themselves, under any name that :func:`mien.core.labels.canonical` knows. Pictures may have any size; they are
-        made gray and squeezed to 48x48.
+        Holds ``train``, ``validation`` (``val``, ``valid``) or ``test``, each with one folder for each expression, or
+        these folders themselves, under any name that :func:`mien.core.labels.canonical` knows. Pictures may have any
+        size; they are made gray and squeezed to 48x48.
 
     Returns
     -------
     FaceDataset
-        `split` is the folder's name, ``""`` where there is none. FER2013 in this form merges PublicTest and PrivateTest
-        into ``test``, so its figures are none of `PrivateTest`. There is an eighth class where there are folders of
-        contempt.
+        `split` is ``train``, ``validation`` or ``test``, ``""`` where there are no such folders. FER2013 in this form
+        merges PublicTest and PrivateTest into ``test``, so its figures are none of `PrivateTest`. There is an eighth
+        class where there are folders of contempt.
 
     Raises
     ------
@@ -45,9 +53,11 @@ def load_folders(directory: str | Path) -> FaceDataset:
     """
     root = Path(directory)
     names = [name for name in FOLDER_SPLITS if (root / name).is_dir()] or [""]
-    files = [(name, path, label) for name in names for path, label in _pictures(root / name)]
+    files = [(FOLDER_SPLITS.get(name, ""), path, label) for name in names for path, label in _pictures(root / name)]
     if not files:
-        raise DatasetError(f"{root}: holds no pictures like train/angry/1.jpg or angry/1.jpg: expected labeled faces")
+        raise DatasetError(
+            f"{root}: holds no pictures like train/angry/1.jpg or angry/1.jpg: expected labeled faces, or fer2013.csv"
+        )
     labels = np.array([label for _, _, label in files], np.int64)
     return FaceDataset(
         images=np.stack([_read_gray(path) for _, path, _ in files]),

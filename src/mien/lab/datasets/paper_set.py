@@ -9,111 +9,125 @@ import numpy as np
 
 from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS
-from mien.core.types import IntArray
+from mien.core.types import BoolArray, IntArray
 from mien.lab.datasets.faces import FaceDataset, concatenate
 from mien.lab.datasets.fer2013 import load_fer2013
 from mien.lab.datasets.ferplus import ferplus_majority
 from mien.lab.datasets.files import find_data
 from mien.lab.datasets.folders import load_ck48
-from mien.lab.datasets.splits import split_by_subject
+from mien.lab.datasets.splits import copied_elsewhere, duplicate_groups, split_by_subject
 
 PER_CLASS = 200
 TEST_SHARE = 0.1
 
 
-def paper_set(data_dir: str | Path | None, seed: int, draw: str = "random") -> FaceDataset:
+def paper_set(
+    data_dir: str | Path | None, seed: int, *, draw: str = "random", by: str = "random"
+) -> tuple[FaceDataset, FaceDataset]:
     """Load CK+48 and FER2013 and draw the paper's set from them: see :func:`draw_paper_set`."""
     files = find_data(data_dir)
     ferplus = files.need("ferplus") if draw == "agree" else None
-    return draw_paper_set(load_ck48(files.need("ck48")), load_fer2013(files.need("fer2013"), ferplus), seed, draw)
+    ck48, fer2013 = load_ck48(files.need("ck48")), load_fer2013(files.need("fer2013"), ferplus)
+    return draw_paper_set(ck48, fer2013, seed, draw=draw, by=by)
 
 
-def draw_paper_set(ck48: FaceDataset, fer2013: FaceDataset, seed: int, draw: str = "random") -> FaceDataset:
-    """Draw 200 faces of each of the seven expressions: CK+48 first, filled up from `Training` of FER2013.
+def draw_paper_set(
+    ck48: FaceDataset, fer2013: FaceDataset, seed: int, *, draw: str = "random", by: str = "random"
+) -> tuple[FaceDataset, FaceDataset]:
+    """Draw 200 faces of each of the seven expressions, CK+48 first, filled up from FER2013; split them 90 % to 10 %.
 
     Which images the paper drew is not stated; this is our reading. CK+48 has no neutral face, and more than 200 of
-    surprise (249) and happy (207), of which 200 are drawn; contempt is left out.
+    surprise (249) and happy (207), of which 200 are drawn; contempt is left out. A place in the training part is filled
+    from FER2013's `Training`, one in the test part from pictures of `PrivateTest` without an exact copy elsewhere (both
+    are random parts of one collection): so a net that was trained on `Training` has seen no test picture, and every
+    draw may start from the nets that ship. Training pictures with an exact copy among the test pictures are left out.
 
     Parameters
     ----------
     ck48, fer2013 : FaceDataset
         As :func:`load_ck48` and :func:`load_fer2013` return them.
     seed : int
-        Seed of the draw.
+        Seed of the draw and of the split.
     draw : {"random", "agree"}
-        From all of FER2013's `Training`, or only from faces whose label is the FER+ majority.
-
-    Returns
-    -------
-    FaceDataset
-        1,400 faces ordered by class, CK+48 first in each; `subjects` are ``""`` for those of FER2013.
-
-    Raises
-    ------
-    OptionError
-        If `draw` is neither.
-    DatasetError
-        If there are too few faces, or no votes for ``"agree"``.
-    """
-    generator = np.random.default_rng(seed)
-    first = replace(ck48.of_labels(EXPRESSIONS), distributions=None, votes=None)
-    rest = replace(_pool(fer2013, draw).of_labels(EXPRESSIONS), distributions=None, votes=None)
-    parts = []
-    for label, name in enumerate(EXPRESSIONS):
-        known = _draw(generator, np.flatnonzero(first.labels == label), PER_CLASS)
-        others = np.flatnonzero(rest.labels == label)
-        missing = PER_CLASS - len(known)
-        if len(others) < missing:
-            raise DatasetError(
-                f"{len(known)} faces of {name} in CK+48 and {len(others)} in FER2013: expected {PER_CLASS} in all"
-            )
-        parts += [first[known], rest[_draw(generator, others, missing)]]
-    return concatenate(parts)
-
-
-def _pool(fer2013: FaceDataset, draw: str) -> FaceDataset:
-    if draw not in ("random", "agree"):
-        raise OptionError(f"draw is {draw!r}: expected 'random' or 'agree'")
-    training = fer2013.of_split("Training")
-    if draw == "random":
-        return training
-    if training.votes is None:
-        raise DatasetError("draw 'agree' needs the votes of FER+: load FER2013 together with fer2013new.csv")
-    return training[training.labels == ferplus_majority(training.votes)]
-
-
-def _draw(generator: np.random.Generator, pool: IntArray, count: int) -> IntArray:
-    return np.sort(generator.permutation(pool)[:count])
-
-
-def paper_split(dataset: FaceDataset, seed: int, by: str = "random") -> tuple[FaceDataset, FaceDataset]:
-    """Split the paper's set 90 % to 10 % into training and test.
-
-    Parameters
-    ----------
-    dataset : FaceDataset
-        Of :func:`paper_set`.
-    seed : int
-        Seed of the split.
+        From all of FER2013, or only from faces whose label is the FER+ majority.
     by : {"random", "subject"}
-        At random as the paper says, which puts the same moment of a person into both parts; or so that no person of
-        CK+48 and no group of exact copies of FER2013 is in both.
+        Which places are for the test: any, as the paper says, which puts the same moment of a person into both parts;
+        or so that no person of CK+48 is in both, 10 % of the persons.
 
     Returns
     -------
     training, test : FaceDataset
-        1,260 and 140 faces at random; by subject as nearly as whole subjects allow.
+        At random 1,260, less the copies, and 140 faces; by subject as nearly as whole subjects allow. `subjects` are
+        ``""`` for faces of FER2013.
 
     Raises
     ------
     OptionError
-        If `by` is neither.
+        If `draw` or `by` is none of these.
+    DatasetError
+        If there are too few faces, or no votes for ``"agree"``.
     """
-    if by == "subject":
-        training, test = split_by_subject(dataset, (1 - TEST_SHARE, TEST_SHARE), seed)
-        return training, test
-    if by != "random":
+    if by not in ("random", "subject"):
         raise OptionError(f"by is {by!r}: expected 'random' or 'subject'")
-    order = np.random.default_rng(seed).permutation(len(dataset))
-    count = round(len(dataset) * TEST_SHARE)
-    return dataset[np.sort(order[count:])], dataset[np.sort(order[:count])]
+    generator = np.random.default_rng(seed)
+    known = _first_of_each(generator, replace(ck48.of_labels(EXPRESSIONS), distributions=None, votes=None))
+    missing = PER_CLASS - np.array(list(known.class_counts().values()))
+    places = np.repeat(np.arange(len(EXPRESSIONS)), missing)
+    of_known, of_places = _tested(generator, known, len(places), by, seed)
+    pools = _pools(fer2013, draw)
+    filled = [
+        _filled(generator, pool, np.bincount(places[chosen], minlength=len(EXPRESSIONS)))
+        for pool, chosen in zip(pools, (~of_places, of_places), strict=True)
+    ]
+    training, test = concatenate([known[~of_known], filled[0]]), concatenate([known[of_known], filled[1]])
+    groups = duplicate_groups(concatenate([training, test]))
+    return training[~np.isin(groups[: len(training)], groups[len(training) :])], test
+
+
+def _first_of_each(generator: np.random.Generator, faces: FaceDataset) -> FaceDataset:
+    rows = [_draw(generator, np.flatnonzero(faces.labels == label), PER_CLASS) for label in range(len(EXPRESSIONS))]
+    return faces[np.concatenate(rows)]
+
+
+def _tested(
+    generator: np.random.Generator, known: FaceDataset, places: int, by: str, seed: int
+) -> tuple[BoolArray, BoolArray]:
+    """Return which faces of CK+48 and which places for FER2013 are for the test."""
+    if by == "random":
+        tested = _chosen(generator, len(known) + places)
+        return tested[: len(known)], tested[len(known) :]
+    _, test = split_by_subject(known, (1 - TEST_SHARE, TEST_SHARE), seed)
+    return np.isin(known.source_ids, test.source_ids), _chosen(generator, places)
+
+
+def _chosen(generator: np.random.Generator, count: int) -> BoolArray:
+    return np.isin(np.arange(count), generator.permutation(count)[: round(TEST_SHARE * count)])
+
+
+def _pools(fer2013: FaceDataset, draw: str) -> tuple[FaceDataset, FaceDataset]:
+    """Return the faces of FER2013 for training and those for the test."""
+    if draw not in ("random", "agree"):
+        raise OptionError(f"draw is {draw!r}: expected 'random' or 'agree'")
+    unseen = (fer2013.split == "PrivateTest") & ~copied_elsewhere(fer2013, "PrivateTest")
+    right = np.ones(len(fer2013), bool)
+    if draw == "agree":
+        if fer2013.votes is None:
+            raise DatasetError("draw 'agree' needs the votes of FER+: load FER2013 together with fer2013new.csv")
+        right = fer2013.labels == ferplus_majority(fer2013.votes)
+    pools = (fer2013[rows & right].of_labels(EXPRESSIONS) for rows in (fer2013.split == "Training", unseen))
+    training, test = (replace(pool, distributions=None, votes=None) for pool in pools)
+    return training, test
+
+
+def _filled(generator: np.random.Generator, pool: FaceDataset, counts: IntArray) -> FaceDataset:
+    rows = []
+    for label, count in enumerate(counts.tolist()):
+        others = np.flatnonzero(pool.labels == label)
+        if len(others) < count:
+            raise DatasetError(f"{len(others)} faces of {EXPRESSIONS[label]} in FER2013 to draw {count} from")
+        rows.append(_draw(generator, others, count))
+    return pool[np.concatenate(rows)]
+
+
+def _draw(generator: np.random.Generator, pool: IntArray, count: int) -> IntArray:
+    return np.sort(generator.permutation(pool)[:count])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mien.core.errors import OptionError
+from mien.core.errors import DatasetError, OptionError
 from mien.core.types import IntArray
 from mien.lab.datasets.faces import FaceDataset
 
@@ -115,6 +116,61 @@ def split_by_subject(dataset: FaceDataset, fractions: Sequence[float], seed: int
     part_of_group = np.empty(len(counts), np.int64)
     part_of_group[order] = np.searchsorted(np.cumsum(fractions)[:-1], middles, side="right")
     return tuple(dataset[part_of_group[groups] == part] for part in range(len(fractions)))
+
+
+def with_splits(dataset: FaceDataset, shares: Mapping[str, float], seed: int = 0) -> FaceDataset:
+    """Draw the splits that a data set lacks from its first, so that each class gives its share.
+
+    The faces of a person stay together, exact copies of a picture where the person is unknown.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With some of the splits, or with none (``""``).
+    shares : mapping of str to float
+        Names of the splits, of which the first is drawn from, and shares of what is drawn; what is there already stays
+        as it is, and the shares of the others hold among themselves.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    FaceDataset
+        The same faces in the same order.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing to draw from, or too little to give each split a face.
+    """
+    present = set(dataset.split.tolist())
+    drawn = [name for place, name in enumerate(shares) if place == 0 or name not in present]
+    pool = np.flatnonzero(np.isin(dataset.split, ("", drawn[0])))
+    if not len(pool):
+        raise DatasetError(f"no faces of {drawn[0]!r}, only of {', '.join(sorted(present))}: expected some to train on")
+    split = dataset.split.astype(object)
+    split[pool] = np.array(drawn, object)[_parts(dataset[pool], [shares[name] for name in drawn], seed)]
+    empty = [name for name in shares if name not in split]
+    if empty:
+        raise DatasetError(
+            f"{len(pool)} faces: too few to draw {' and '.join(drawn)} from: add more to each expression"
+        )
+    return replace(dataset, split=split.astype(np.str_))
+
+
+def _parts(dataset: FaceDataset, shares: Sequence[float], seed: int) -> IntArray:
+    """Return the part of each face: persons go, class by class, to the part that is shortest of its share."""
+    firsts, persons, sizes = np.unique(_persons(dataset), return_index=True, return_inverse=True, return_counts=True)[
+        1:
+    ]
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    part_of_person = np.empty(len(sizes), np.int64)
+    goal, filled = np.array(shares) / sum(shares), np.zeros(len(shares))
+    for person in order[np.argsort(dataset.labels[firsts[order]], kind="stable")]:
+        part = np.argmax(goal * (filled.sum() + sizes[person]) - filled)
+        part_of_person[person] = part
+        filled[part] += sizes[person]
+    return part_of_person[persons]
 
 
 def _persons(dataset: FaceDataset) -> npt.NDArray[np.str_]:

@@ -16,7 +16,7 @@ from mien.lab.evaluation.calibration import (
     uncertain_threshold,
 )
 from mien.lab.evaluation.intervals import accuracy_score, bootstrap, score_text
-from mien.lab.evaluation.record import Probable, figures_of_record, in_batches
+from mien.lab.evaluation.record import Probable, figures_of_folder, figures_of_record, in_batches
 from mien.lab.evaluation.report import ClassScore, ConfusedPair, Evaluation, confused_pairs, cross_entropy, evaluate
 from mien.lab.evaluation.robustness import CONDITIONS, Robustness, robustness, worsened
 from mien.lab.evaluation.selective import RiskCoverage, risk_coverage
@@ -38,6 +38,7 @@ __all__ = [
     "cross_entropy",
     "evaluate",
     "expected_calibration_error",
+    "figures_of_folder",
     "figures_of_record",
     "fit_temperature",
     "in_batches",

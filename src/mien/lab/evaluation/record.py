@@ -1,8 +1,7 @@
-"""The figures of record of DESIGN section 7: the same words and the same numbers everywhere."""
+"""The figures on a card: those of record of DESIGN section 7, the same everywhere, and those of a user's own faces."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +10,7 @@ import numpy as np
 from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.core.model import ModelCard, Score
-from mien.core.types import ByteArray, FloatArray
+from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.lab.datasets import FaceDataset, copied_elsewhere, ferplus_majority, load_fer2013
 from mien.lab.evaluation.calibration import calibration_score
 from mien.lab.evaluation.intervals import accuracy_score
@@ -79,8 +78,7 @@ def figures_of_record(
         raise DatasetError("FER2013 was loaded without votes: put fer2013new.csv of FER+ beside it")
     chosen = dataset.of_split(split)
     fresh = ~copied_elsewhere(dataset, split)[dataset.split == split]
-    answers = partial(in_batches, recognizer)
-    table = answers(chosen.images)
+    table = in_batches(recognizer, chosen.images)
     majority = ferplus_majority(dataset.votes[dataset.split == split])
     seven = (majority >= 0) & (majority < len(EXPRESSIONS))
     scores = {
@@ -94,13 +92,60 @@ def figures_of_record(
         scores["ferplus_8"] = accuracy_score(table[majority >= 0], majority[majority >= 0], seed=seed)
     if ck48 is not None:
         shared = ck48.of_labels(EXPRESSIONS)
-        scores["ck48_6"] = accuracy_score(answers(shared.images), shared.labels, seed=seed)
+        scores["ck48_6"] = accuracy_score(in_batches(recognizer, shared.images), shared.labels, seed=seed)
     known, labels = (seven, majority) if recognizer.card.head == "ferplus" else (slice(None), chosen.labels)
-    right = table[known].argmax(axis=1) == labels[known]
+    return scores | _drops(recognizer, chosen.images[known], table[known], labels[known], seed=seed)
+
+
+def figures_of_folder(
+    recognizer: Probable, faces: FaceDataset, *, split: str = "test", seed: int = 0
+) -> dict[str, Score]:
+    """Measure the figures that stand on the card of a net that was trained on a user's own faces.
+
+    Parameters
+    ----------
+    recognizer : Probable
+        Whose labels are the classes of `faces`.
+    faces : FaceDataset
+        With all its splits.
+    split : str
+        What none of the net's making has seen.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict of str to Score
+        ``test``: accuracy; ``test_without_copies``: without what has an exact copy in another split, if anything has;
+        ``calibration_test``: calibration error; ``drop_...`` as in :func:`figures_of_record`.
+
+    Raises
+    ------
+    OptionError
+        If the labels differ, or there is no such split.
+    """
+    names = recognizer.card.labels
+    if names != faces.label_names:
+        raise OptionError(f"labels {names}: expected those of the faces, {faces.label_names}")
+    chosen = faces.of_split(split)
+    fresh = ~copied_elsewhere(faces, split)[faces.split == split]
+    table = in_batches(recognizer, chosen.images)
+    scores = {"test": accuracy_score(table, chosen.labels, seed=seed)}
+    if fresh.any() and not fresh.all():
+        scores["test_without_copies"] = accuracy_score(table[fresh], chosen.labels[fresh], seed=seed)
+    scores["calibration_test"] = calibration_score(table, chosen.labels, seed=seed)
+    return scores | _drops(recognizer, chosen.images, table, chosen.labels, seed=seed)
+
+
+def _drops(
+    recognizer: Probable, images: ByteArray, table: FloatArray, labels: IntArray, *, seed: int
+) -> dict[str, Score]:
+    right = table.argmax(axis=1) == labels
+    drops = {}
     for name, condition in ON_THE_CARD.items():
-        changed = answers(worsened(chosen.images[known], condition, seed=seed))
-        scores[name] = drop_score(right, changed, labels[known], seed=seed)
-    return scores
+        changed = in_batches(recognizer, worsened(images, condition, seed=seed))
+        drops[name] = drop_score(right, changed, labels, seed=seed)
+    return drops
 
 
 def in_batches(recognizer: Probable, images: ByteArray) -> FloatArray:

@@ -130,10 +130,14 @@ def confused_pairs(evaluation: Evaluation, count: int = 5, *, seed: int = 0) -> 
     for place in np.argsort(-wrong, axis=None, kind="stable")[:count]:
         label, answer = np.unravel_index(int(place), wrong.shape)
         if wrong[label, answer]:
-            faces = np.arange(counts[label].sum()) < wrong[label, answer]
-            share = bootstrap(lambda rows, faces=faces: float(faces[rows].mean()), len(faces), seed=seed)
+            share = _share_score(int(wrong[label, answer]), int(counts[label].sum()), seed)
             pairs.append(ConfusedPair(evaluation.labels[label], evaluation.labels[answer], share))
     return pairs
+
+
+def _share_score(part: int, whole: int, seed: int) -> Score:
+    faces = np.arange(whole) < part
+    return bootstrap(lambda rows: float(faces[rows].mean()), whole, seed=seed)
 
 
 def _text_row(width: int, name: str, score: ClassScore) -> str:

@@ -1,4 +1,4 @@
-"""The nets: every architecture by name, with its source, its size and its cost."""
+"""Every architecture by name, with its source, its size and its cost; and the net with its heads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien.core.errors import OptionError
+from mien.lab.models import classic, compact, ours, paper
+from mien.lab.models.pixels import per_image, unit_range
 
 HEADS = {"fer2013": 7, "ferplus": 8}
 """Outputs of each head: the original labels of FER2013, and the votes of FER+ (contempt comes eighth)."""
@@ -65,6 +66,7 @@ class FaceNet(nn.Module):
         entry = ARCHITECTURES[architecture]
         self.architecture = architecture
         self.input_size = entry.input_size
+        self.feature_count = entry.features
         self.standardize = entry.standardize
         self.trunk = entry.build()
         self.heads = nn.ModuleDict({name: nn.Linear(entry.features, outputs) for name, outputs in heads.items()})
@@ -81,94 +83,85 @@ class FaceNet(nn.Module):
         -------
         dict of str to (N, outputs) Tensor
         """
-        features = self.trunk(self.standardize(images))
-        return {name: head(features) for name, head in self.heads.items()}
+        return self.with_features(images)[1]
 
+    def with_features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the features too, for losses that look at them."""
+        features = self.features(images)
+        return features, {name: head(features) for name, head in self.heads.items()}
 
-def unit_range(images: Tensor) -> Tensor:
-    """Return pixels of 0 to 255 as 0 to 1."""
-    return images / 255.0
-
-
-def per_image(images: Tensor) -> Tensor:
-    """Return pixels with mean 0 and deviation 1 in each image, so that brightness and contrast do not matter."""
-    mean = images.mean(dim=(2, 3), keepdim=True)
-    centered = images - mean
-    # 8 gray levels: a nearly empty picture is not blown up into noise.
-    return centered / (centered.square().mean(dim=(2, 3), keepdim=True) + 64.0).sqrt()
-
-
-class SqueezeExcitation(nn.Module):
-    """Weighs channels by a glance at the whole map (Hu et al. 2018, https://doi.org/10.1109/CVPR.2018.00745)."""
-
-    def __init__(self, channels: int, reduction: int = 8) -> None:
-        super().__init__()
-        self.squeeze = nn.Linear(channels, channels // reduction)
-        self.excite = nn.Linear(channels // reduction, channels)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return (N, C, H, W) maps, each channel scaled by 0 to 1."""
-        weights = torch.sigmoid(self.excite(functional.relu(self.squeeze(maps.mean(dim=(2, 3))))))
-        return maps * weights[:, :, None, None]
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with squeeze-excitation and a shortcut (He et al. 2016, basic block).
-
-    Where it shrinks, the shortcut averages before its 1x1 convolution, as in ResNet-D
-    (He et al. 2019, https://doi.org/10.1109/CVPR.2019.00065): nothing is skipped over.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(outputs)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(outputs)
-        self.excitation = SqueezeExcitation(outputs)
-        shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
-        if inputs != outputs:
-            shortcut += [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)]
-        self.shortcut = nn.Sequential(*shortcut)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return (N, outputs, H / stride, W / stride) maps."""
-        inner = functional.relu(self.first_norm(self.first(maps)))
-        inner = self.excitation(self.second_norm(self.second(inner)))
-        return functional.relu(inner + self.shortcut(maps))
-
-
-def _residual() -> nn.Module:
-    # 48x48 maps cost most and, measured on 2 cores, halve the speed of training: only the stem works on them.
-    layers: list[nn.Module] = [nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
-    channels = 32
-    for outputs, blocks in ((64, 2), (128, 3), (256, 2)):
-        for block in range(blocks):
-            layers.append(ResidualBlock(channels, outputs, stride=2 if block == 0 else 1))
-            channels = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2))
-
-
-def _paper() -> nn.Module:
-    layers: list[nn.Module] = []
-    for inputs, outputs, side in ((1, 16, 5), (16, 32, 5), (32, 64, 3)):
-        layers += [nn.Conv2d(inputs, outputs, side), nn.ReLU(), nn.MaxPool2d(2)]
-    # 48 -> 44 -> 22 -> 18 -> 9 -> 7 -> 3: without padding 3 * 3 * 64 = 576 values are flattened.
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(576, 128), nn.ReLU(), nn.Dropout(0.5))
+    def features(self, images: Tensor) -> Tensor:
+        """Return (N, features) what the trunk sees in (N, 1, S, S) gray faces, 0 to 255: all that the heads go by."""
+        features: Tensor = self.trunk(self.standardize(images))
+        return features
 
 
 ARCHITECTURES = {
     "default": Architecture(
-        build=_residual,
+        build=ours.residual,
         features=256,
         standardize=per_image,
         source="ours: residual net with squeeze-excitation, 32-64-128-256",
     ),
     "paper": Architecture(
-        build=_paper,
+        build=paper.paper,
         features=128,
         standardize=unit_range,
         source="Kalambate et al., conv 16@5x5, 32@5x5, 64@3x3, dense 128; unpadded, dropout 0.5 before the last layer",
+    ),
+    "paper-wide": Architecture(
+        build=paper.paper_wide,
+        features=128,
+        standardize=unit_range,
+        source="Kalambate et al., Table 1 [8], conv 64, 128, 512; all else as in their own net",
+    ),
+    "seven-conv": Architecture(
+        build=classic.seven_conv,
+        features=256,
+        standardize=per_image,
+        source="ours, after Zhang et al. 2022 (Kalambate et al., Table 1 [7]), whose plan is not public to us",
+    ),
+    "dexpression": Architecture(
+        build=classic.dexpression,
+        features=2448,
+        standardize=per_image,
+        source="Burkert et al. 2015, DeXpression, https://doi.org/10.48550/arXiv.1509.05371",
+    ),
+    "mini-xception": Architecture(
+        build=classic.mini_xception,
+        features=1152,
+        standardize=per_image,
+        source="Arriaga et al. 2017, mini-XCEPTION, https://doi.org/10.48550/arXiv.1710.07557",
+    ),
+    "vgg": Architecture(
+        build=classic.vgg,
+        features=512,
+        standardize=per_image,
+        source="Khaireddin and Chen 2021, VGG, https://doi.org/10.48550/arXiv.2105.03588; dense layers of 512",
+    ),
+    "deep-emotion": Architecture(
+        build=classic.deep_emotion,
+        features=50,
+        standardize=per_image,
+        source="Minaee et al. 2021, Deep-Emotion, https://doi.org/10.3390/s21093046",
+    ),
+    "mobilenet": Architecture(
+        build=compact.mobilenet,
+        features=1024,
+        standardize=per_image,
+        source="Howard et al. 2019, MobileNetV3-Small, https://doi.org/10.1109/ICCV.2019.00140; stem of stride 1",
+    ),
+    "efficientnet": Architecture(
+        build=compact.efficientnet,
+        features=1280,
+        standardize=per_image,
+        source="Tan and Le 2019, EfficientNet-B0, https://doi.org/10.48550/arXiv.1905.11946; stem of stride 1",
+    ),
+    "resnet-18": Architecture(
+        build=compact.resnet_18,
+        features=512,
+        standardize=per_image,
+        source="He et al. 2016, ResNet-18, https://doi.org/10.1109/CVPR.2016.90; stem 3x3 of stride 2 without pooling",
     ),
 }
 """Every net by name."""
