@@ -163,18 +163,27 @@ def test_the_page_of_nets_names_each_that_ships() -> None:
 
 def figures() -> str:
     """Return the table of README's nets, from the cards inside them."""
-    head = "| net | FER2013 | without copies | FER+ | calibration error | answered | size |"
-    return "\n".join([head, "|---|---|---|---|---|---|---|", *(_figures_row(name) for name in model_names())]) + "\n"
+    head = "| net | FER2013 | without copies | FER+ | CK+48 | calibration error | answered | size |"
+    worse = "| lost, points | equalized | face of 24 px | JPEG quality 20 | blur, sigma 1.5 |"
+    rows = [head, "|---|---|---|---|---|---|---|---|", *(_figures_row(name) for name in model_names())]
+    return "\n".join([*rows, "", worse, "|---|---|---|---|---|", *(_drops_row(name) for name in model_names())]) + "\n"
 
 
 def _figures_row(name: str) -> str:
     recognizer = mien.load(name)
     card = recognizer.card
-    accuracies = [_percent(card.scores[key]) for key in ("fer2013", "fer2013_without_copies", "ferplus_7")]
+    accuracies = [_percent(card.scores[key]) for key in ("fer2013", "fer2013_without_copies", "ferplus_7", "ck48_6")]
     error = card.scores["calibration_ferplus" if card.head == "ferplus" else "calibration_fer2013"]
     calibration = f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
     size = f"{recognizer.model.path.stat().st_size / 1e6:.1f} MB"
     return f"| {' | '.join([f'`{name}`', *accuracies, calibration, f'{100 * card.coverage:.0f} %', size])} |"
+
+
+def _drops_row(name: str) -> str:
+    scores = mien.load(name).card.scores
+    keys = ("drop_equalized", "drop_24_px", "drop_jpeg_20", "drop_blur_1.5")
+    drops = [(100 * scores[key].value, 100 * scores[key].low, 100 * scores[key].high) for key in keys]
+    return f"| `{name}` | {' | '.join(f'{value:.1f} ({low:.1f} to {high:.1f})' for value, low, high in drops)} |"
 
 
 def _percent(score: Score) -> str:

@@ -109,12 +109,19 @@ def test_what_is_no_card_is_refused(text: str) -> None:
         ModelCard.from_json(text)
 
 
-@pytest.mark.parametrize("name", sorted(asdict(CARD).keys() - {"schema"}))
+@pytest.mark.parametrize("name", sorted(asdict(CARD).keys() - {"schema", "is_mirrored", "is_quantized"}))
 def test_a_card_without_a_field_is_refused(name: str) -> None:
     content = asdict(CARD)
     del content[name]
     with pytest.raises(ModelError, match=f"the card is incomplete .*{name}"):
         ModelCard.from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize("name", ["is_mirrored", "is_quantized"])
+def test_a_card_that_does_not_say_how_its_graph_computes_is_of_a_plain_one(name: str) -> None:
+    content = asdict(CARD)
+    del content[name]
+    assert getattr(ModelCard.from_json(json.dumps(content)), name) is False
 
 
 @pytest.mark.parametrize("scores", [{"fer2013": 0.7}, {"fer2013": {"value": 0.7}}, [0.7], None])

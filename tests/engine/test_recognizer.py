@@ -15,7 +15,10 @@ from mien.core.preprocess import gray
 from mien.core.types import ByteArray, Faces
 from mien.engine.recognizer import BATCH, Recognizer, load, model_names, model_path
 
-FIGURES = {"fer2013", "fer2013_without_copies", "calibration_fer2013", "ferplus_7", "calibration_ferplus"}
+FIGURES = {
+    *("fer2013", "fer2013_without_copies", "calibration_fer2013", "ferplus_7", "calibration_ferplus", "ck48_6"),
+    *("drop_equalized", "drop_24_px", "drop_jpeg_20", "drop_blur_1.5"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +159,15 @@ def test_what_ships_is_accountable(name: str) -> None:
     assert all((card.version, card.code_version, card.recipe, card.training_data))
     assert "research" in card.license
     assert "Not for inferring emotions at work" in card.limits
-    assert set(card.scores) == FIGURES
+    assert set(card.scores) == FIGURES | ({"ferplus_8"} if card.head == "ferplus" else set())
     assert [card.scores[figure].count for figure in ("fer2013", "fer2013_without_copies", "ferplus_7")] == [
         3589,
         3275,
         3137,
     ]
-    assert all(0 <= score.low <= score.value <= score.high <= 1 for score in card.scores.values())
+    for figure, score in card.scores.items():
+        lowest = -1 if figure.startswith("drop_") else 0  # worse pictures may be read better
+        assert lowest <= score.low <= score.value <= score.high <= 1, figure
 
 
 @pytest.mark.parametrize("name", model_names())
