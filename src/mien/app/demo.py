@@ -39,7 +39,7 @@ def run_demo(out: Path, screen: Console, notes: Console) -> None:
     MediaError
         If what was made cannot be read.
     """
-    photo = _astronaut()
+    photo = astronaut_photo()
     make_folder(out)
     sources = [str(out / "photo.png"), str(out / "video.mp4")]
     with AnnotatedPicture(sources[0]) as picture:
@@ -74,7 +74,14 @@ def clip(photo: ByteArray) -> Iterator[ByteArray]:
         yield np.asarray(moved, np.uint8)
 
 
-def _astronaut() -> ByteArray:
+def astronaut_photo() -> ByteArray:
+    """Return NASA's portrait of Eileen Collins, (512, 512, 3) uint8 RGB, from the wheel of scikit-image.
+
+    Raises
+    ------
+    MissingExtraError
+        If scikit-image is not installed.
+    """
     try:
         from skimage.data import astronaut
     except ImportError as error:

@@ -45,7 +45,7 @@ from mien.lab.evaluation import (
     robustness,
     score_text,
 )
-from mien.lab.page import Section, page
+from mien.lab.page import Section, markdown_table, page
 
 ROBUSTNESS_COLUMNS = ("condition", "accuracy, %", "lost, points", "95 % interval")
 PAIR_COLUMNS = ("label", "answer", "share of the label, %", "95 % interval")
@@ -105,8 +105,8 @@ def evaluate_model(
     model : str
         Name or path, as :func:`mien.load` takes it.
     data : Path or None
-        Directory of FER2013 (with FER+ and CK+48, if they are there), or a folder of labeled faces, ``happy/1.jpg``;
-        by default ``MIEN_DATA``.
+        Directory of FER2013 (with FER+ and CK+48, if they are there), or a folder of labeled faces, ``happy/1.jpg``,
+        of which only ``test`` is read where it has one; by default ``MIEN_DATA``.
     split : str
         Of FER2013.
     out : Path or None
@@ -147,7 +147,10 @@ def labeled_sets(card: ModelCard, data: Path | None, split: str) -> Iterator[Lab
     """
     found = None if data is not None and data.is_file() else find_data(data)
     if found is not None and found.fer2013 is None and found.ck48 is None:
-        yield _of_names(card, "folder", str(found.directory), load_folders(found.directory))
+        faces = load_folders(found.directory)
+        if "test" in faces.split:
+            faces = faces.of_split("test")
+        yield _of_names(card, "folder", f"{found.directory}, {faces.split[0] or 'all faces'}", faces)
         return
     if found is None or found.fer2013 is not None:
         yield from _of_fer2013(card, load_fer2013(data), split)
@@ -268,14 +271,9 @@ def _interval(score: Score) -> str:
 def _markdown(one: Measured) -> str:
     parts = [f"## {one.faces.title}", one.evaluation.markdown().rstrip()]
     parts.append("\n".join(f"- {name}: {value}" for name, value in _figures(one)[len(one.evaluation.figures()) :]))
-    parts.append(_markdown_table(PAIR_COLUMNS, _pair_rows(one.evaluation)))
-    parts.append(_markdown_table(ROBUSTNESS_COLUMNS, _robustness_rows(one.robustness)))
+    parts.append(markdown_table(PAIR_COLUMNS, _pair_rows(one.evaluation)))
+    parts.append(markdown_table(ROBUSTNESS_COLUMNS, _robustness_rows(one.robustness)))
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [columns, tuple("---" for _ in columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _write(path: Path, text: str) -> None:

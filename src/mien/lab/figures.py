@@ -43,18 +43,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw in the one style of all figures, without changing matplotlib's own settings."""
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Make a function draw in the one style of all figures, without changing matplotlib's own settings."""
 
     @wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
             return draw(*args, **kwargs)
 
-    return styled
+    return drawn
 
 
-@_styled
+@styled
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure; the suffix (.png, .svg, .pdf) is its format.
 
@@ -69,7 +69,7 @@ def save(figure: Figure, path: str | Path) -> None:
         raise OutputError(f"{path}: cannot be written ({error}): expected a path like figure.png") from error
 
 
-@_styled
+@styled
 def training_curves(history: str | Path) -> Figure:
     """Draw accuracy and loss by epoch, as Figs. 8 and 9 of the paper.
 
@@ -108,7 +108,7 @@ def _numbers(path: Path, line: int, values: list[str]) -> list[float]:
         raise DatasetError(f"{path}, line {line}: {error}: expected numbers or nothing") from error
 
 
-@_styled
+@styled
 def confusion_matrix(confusion: npt.ArrayLike, labels: tuple[str, ...]) -> Figure:
     """Draw a confusion matrix: counts, over shade and share of the row, as Fig. 11 of the paper.
 
@@ -139,7 +139,7 @@ def confusion_matrix(confusion: npt.ArrayLike, labels: tuple[str, ...]) -> Figur
     return figure
 
 
-@_styled
+@styled
 def reliability_diagram(bins: CalibrationBins) -> Figure:
     """Draw how often an answer of some confidence is right, and how many answers have it.
 
@@ -164,7 +164,7 @@ def reliability_diagram(bins: CalibrationBins) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def samples(dataset: FaceDataset, *, per_class: int = 10, seed: int = 0) -> Figure:
     """Draw random faces of each class, as Fig. 6 of the paper; classes without faces are left out.
 
@@ -197,7 +197,7 @@ def samples(dataset: FaceDataset, *, per_class: int = 10, seed: int = 0) -> Figu
     return figure
 
 
-@_styled
+@styled
 def class_histogram(dataset: FaceDataset) -> Figure:
     """Draw the number of faces of each class, stacked by where they come from, as Fig. 7 of the paper."""
     origins = _origins(dataset)
@@ -228,7 +228,7 @@ def _origins(dataset: FaceDataset) -> list[str]:
     return [f"{names.get(prefix, prefix)} {split}".strip() for prefix, split in pairs]
 
 
-@_styled
+@styled
 def risk_coverage_curve(curve: RiskCoverage, threshold: float) -> Figure:
     """Draw how often answers are wrong against how many faces are answered, and where `uncertain` begins.
 
@@ -255,7 +255,7 @@ def risk_coverage_curve(curve: RiskCoverage, threshold: float) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def robustness_chart(rows: Sequence[Robustness]) -> Figure:
     """Draw the points of accuracy lost under each condition, with 95 % intervals.
 

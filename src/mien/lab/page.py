@@ -121,3 +121,9 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
         f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
         f'<nav aria-label="Contents"><ul>{links}</ul></nav>{body}</main></body></html>\n'
     )
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of text as a table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,80 @@
+"""What ``mien paper`` does: the trials of the protocol, then the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+import mien
+from mien.app.compare import sequence_rows
+from mien.app.demo import astronaut_photo
+from mien.engine.results.writer import make_folder, whole_file
+from mien.lab.compare import interval_text, rows_done
+from mien.lab.datasets import draw_paper_set, find_data, load_ck48, load_fer2013, manifest
+from mien.lab.paper import Book, write_book
+from mien.lab.protocol import Outcome, run_trials, trials
+
+QUICK_SEEDS, QUICK_EPOCHS, QUICK_FACES, FACES = 1, 0.1, 2, 12
+
+
+def rebuild_paper(
+    data: Path | None, out: Path, compared: Path, console: Console, *, seeds: int = 10, quick: bool = False
+) -> Path:
+    """Train what the paper trains, measure it, and write one page about all of it.
+
+    Parameters
+    ----------
+    data : Path or None
+        Directory of FER2013, FER+ and CK+48; by default ``MIEN_DATA``.
+    out : Path
+        Folder for ``paper.html``, ``paper.json``, ``manifest.json`` and ``trials/``; a stopped run in it goes on.
+    compared : Path
+        Folder of ``mien compare``, whose nets stand in Table 1; it may be missing.
+    console : Console
+        Where progress is shown, if it is a terminal.
+    seeds : int
+        Draws of the paper's set, from seed 0.
+    quick : bool
+        One seed and a tenth of the epochs, in ``quick/`` of the folder: a look, no result.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    DatasetError, MissingExtraError, OutputError
+        Before any work.
+    """
+    files = find_data(data)
+    sources = [files.need("fer2013"), files.need("ferplus")]
+    photo, ck48 = astronaut_photo(), load_ck48(files.need("ck48"))
+    fer2013 = load_fer2013(*sources)
+    out = out / "quick" if quick else out
+    make_folder(out)
+    chosen = draw_paper_set(ck48, fer2013, seed=0)
+    with whole_file(out / "manifest.json") as partial:
+        content = manifest(sources, {"training": chosen[0], "test": chosen[1]})
+        partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    asked = trials(range(QUICK_SEEDS if quick else seeds))
+    outcomes: list[Outcome] = []
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("training", total=len(asked))
+        for outcome in run_trials(asked, data, out / "trials", epochs_share=QUICK_EPOCHS if quick else 1.0):
+            outcomes.append(outcome)
+            bar.advance(task)
+    book = Book(
+        photo=photo,
+        faces=mien.analyze(photo),
+        chosen=chosen,
+        looked_at=fer2013.of_split("PublicTest"),
+        outcomes=outcomes,
+        per_class=QUICK_FACES if quick else FACES,
+        compared={row["name"]: interval_text(row["accuracy"]) for row in rows_done(compared)} | sequence_rows(compared),
+        is_quick=quick,
+    )
+    return write_book(book, out)

@@ -1,0 +1,277 @@
+"""Nets of the registry under one recipe and one budget of time: the paper's Table 1, made fair."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from mien.core.errors import OptionError
+from mien.core.labels import EXPRESSIONS
+from mien.core.model import INPUT_NAME
+from mien.core.types import FloatArray
+from mien.engine.results.writer import make_folder, whole_file
+from mien.lab.datasets import FaceDataset, find_data, load_fer2013
+from mien.lab.evaluation import evaluate, fit_temperature
+from mien.lab.graph import ExportedNet, graph_of, run_in_batches, with_one_head
+from mien.lab.models import ARCHITECTURES, FaceNet, megaflops, parameter_count
+from mien.lab.processes import Stopped, side_by_side
+from mien.lab.recipes import Recipe, recipe_of
+from mien.lab.training import train
+
+HEAD = "fer2013"
+PILOT_STEPS = 24
+TIMED_RUNS = 100
+VARIED = "seven-conv"  # on which schedules and losses are tried: fast enough to see the data many times in the budget
+
+COMMON = Recipe(
+    heads=(HEAD,),
+    batch_size=64,
+    optimizer="adam",
+    learning_rate=1e-3,
+    schedule="cosine",
+    weight_decay=0.01,
+    augmentation="mild",
+    mixup=0.0,
+    label_smoothing=0.0,
+)
+"""What all nets are trained with. Set once, before any was measured; it suits nets with batch norm and without."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the table.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+        Its epochs count only where there is no budget.
+    is_budgeted : bool
+        Whether it gets the minutes that all get.
+    """
+
+    name: str
+    recipe: Recipe
+    is_budgeted: bool = True
+
+    @property
+    def slug(self) -> str:
+        """Name of its files."""
+        return self.name.replace(", ", "-").replace(" ", "-")
+
+
+def entries() -> list[Entry]:
+    """Return the rows: every net, schedules and losses tried on one of them, the paper's plans to convergence."""
+    nets = [Entry(name, replace(COMMON, architecture=name)) for name in ARCHITECTURES]
+    varied = replace(COMMON, architecture=VARIED)
+    tried = [
+        Entry(f"{VARIED}, constant rate", replace(varied, schedule="constant")),
+        Entry(f"{VARIED}, step rate", replace(varied, schedule="step")),
+        Entry(f"{VARIED}, robust loss", replace(varied, loss="robust")),
+        Entry(f"{VARIED}, center loss", replace(varied, center_weight=0.003)),  # the weight of Wen et al. 2016
+    ]
+    converged = [
+        Entry(f"{name}, to convergence", replace(COMMON, architecture=name, epochs=epochs), is_budgeted=False)
+        for name, epochs in (("paper", 100), ("paper-wide", 60))
+    ]
+    return nets + tried + converged
+
+
+def entries_named(names: Sequence[str]) -> list[Entry]:
+    """Return the rows of these names, in the order of the table; all of them for none.
+
+    Raises
+    ------
+    OptionError
+        If there is no such row.
+    """
+    every = entries()
+    known = [entry.name for entry in every]
+    for name in names:
+        if name not in known:
+            raise OptionError(f"no row {name!r}: expected one of {'; '.join(known)}")
+    return [entry for entry in every if not names or entry.name in names]
+
+
+def run_entries(
+    asked: Sequence[Entry], data_dir: Path | None, out: Path, *, minutes: float, processes: int = 2
+) -> Iterator[dict[str, Any]]:
+    """Train and measure nets, several side by side with one thread each; what is done already is not done again.
+
+    Parameters
+    ----------
+    asked : sequence of Entry
+    data_dir : Path or None
+        Directory of FER2013, by default ``MIEN_DATA``.
+    out : Path
+        Folder of the results, one JSON file for each row, and of the runs being made.
+    minutes : float
+        Budget of one thread for the training of each net.
+    processes : int
+        Nets at a time.
+
+    Yields
+    ------
+    dict
+        What :func:`run_entry` wrote: those that were done before first, the others as they come.
+
+    Raises
+    ------
+    DatasetError
+        If FER2013 is missing.
+    OptionError
+        If the folder holds rows of another budget.
+    """
+    make_folder(out)
+    missing = [entry for entry in asked if not (out / f"{entry.slug}.json").exists()]
+    for entry in asked:
+        if entry not in missing:
+            yield _done(out, entry, minutes)
+    if not missing:
+        return
+    task = partial(run_entry, data_dir=data_dir, out=out, minutes=minutes)
+    for entry in side_by_side(task, missing, processes):
+        yield _done(out, entry, minutes)
+
+
+def _done(out: Path, entry: Entry, minutes: float) -> dict[str, Any]:
+    path = out / f"{entry.slug}.json"
+    row: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if entry.is_budgeted and row["minutes"] != minutes:
+        raise OptionError(f"{path}: is of {row['minutes']:g} minutes, asked are {minutes:g}: give another --out")
+    return row
+
+
+def run_entry(entry: Entry, data_dir: Path | None, out: Path, minutes: float) -> None:
+    """Train one net within its budget, measure it on `PrivateTest`, and write the row; a stopped run goes on.
+
+    Raises
+    ------
+    Stopped
+        If it was stopped: nothing is written but the checkpoint.
+    """
+    faces = _faces(data_dir)
+    training, validation = faces.of_split("Training"), faces.of_split("PublicTest")
+    run = out / entry.slug
+    recipe = _planned(entry, training, run, minutes)
+    checkpoint = train(recipe, training, validation, run)
+    if not checkpoint.finished:
+        raise Stopped
+    row = {
+        "name": entry.name,
+        "minutes": minutes if entry.is_budgeted else None,
+        "source": ARCHITECTURES[recipe.architecture].source,
+        "recipe": asdict(recipe),
+        "data": checkpoint.data,
+        "parameters": parameter_count(checkpoint.net),
+        "megaflops": megaflops(checkpoint.net),
+        "milliseconds": milliseconds(checkpoint.net),
+        "seconds": sum(curve["seconds"] for curve in checkpoint.curves),
+        "curves": checkpoint.curves,
+    }
+    row |= _scores(checkpoint.net, validation, faces.of_split("PrivateTest"))
+    with whole_file(out / f"{entry.slug}.json") as partial:
+        partial.write_text(json.dumps(row, indent=1), encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _faces(data_dir: Path | None) -> FaceDataset:
+    return load_fer2013(find_data(data_dir).need("fer2013"))
+
+
+def _planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> Recipe:
+    """Return the recipe with the epochs that fit the budget, by a few steps; a run that began keeps its own."""
+    plan = run / "recipe.json"
+    if plan.exists():
+        return recipe_of(json.loads(plan.read_text("utf-8")), str(plan))
+    recipe = entry.recipe
+    if entry.is_budgeted:
+        pilot = training[: PILOT_STEPS * recipe.batch_size]
+        with tempfile.TemporaryDirectory() as folder:
+            tried = train(replace(recipe, epochs=2), pilot, pilot[: recipe.batch_size], folder)
+        if not tried.finished:
+            raise Stopped
+        epoch = tried.curves[-1]["seconds"] * len(training) / len(pilot)
+        recipe = replace(recipe, epochs=max(1, round(60 * minutes / epoch)))
+    make_folder(run)
+    with whole_file(plan) as partial:
+        partial.write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
+    return recipe
+
+
+def _scores(net: FaceNet, public: FaceDataset, private: FaceDataset) -> dict[str, Any]:
+    """Return accuracy, macro F1 and calibration error on `PrivateTest`, the temperature fitted on `PublicTest`."""
+    exported = ExportedNet(with_one_head(net, HEAD), HEAD, 1.0).eval()
+    logits = run_in_batches(exported.logits, public.images)
+    temperature = fit_temperature(logits, public.labels)
+    answers = run_in_batches(exported.logits, private.images) / temperature
+    probabilities: FloatArray = torch.softmax(torch.from_numpy(answers), dim=1).numpy()
+    measured = evaluate(probabilities, private.labels, EXPRESSIONS)
+    return {
+        "public_accuracy": float((logits.argmax(axis=1) == public.labels).mean()),
+        "accuracy": asdict(measured.accuracy),
+        "macro_f1": asdict(measured.macro_f1),
+        "calibration_error": asdict(measured.calibration_error),
+    }
+
+
+def milliseconds(net: FaceNet) -> float:
+    """Return how long onnxruntime takes for one face on one thread, the median of 100 runs."""
+    graph = graph_of(ExportedNet(with_one_head(net, HEAD), HEAD, 1.0).eval())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    face = np.zeros((1, 1, net.input_size, net.input_size), np.uint8)
+    times = []
+    for _ in range(TIMED_RUNS):
+        started = time.perf_counter()
+        session.run(None, {INPUT_NAME: face})
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times))
+
+
+def rows_done(out: Path) -> list[dict[str, Any]]:
+    """Return the rows that a folder holds, in the order of the table."""
+    paths = [out / f"{entry.slug}.json" for entry in entries()]
+    return [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return rows as text for people: see :data:`COLUMNS`."""
+    return [
+        (
+            row["name"],
+            interval_text(row["accuracy"]),
+            f"{100 * row['public_accuracy']:.1f}",
+            f"{row['macro_f1']['value']:.3f}",
+            f"{row['calibration_error']['value']:.3f}",
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['megaflops']:.0f}",
+            f"{row['milliseconds']:.1f}",
+            f"{row['seconds']:.0f}",
+            str(row["recipe"]["epochs"]),
+        )
+        for row in rows
+    ]
+
+
+COLUMNS = (
+    *("net", "PrivateTest, %", "PublicTest, %", "macro F1", "calibration error", "parameters, millions", "MFLOPs"),
+    *("ms a face", "seconds of training", "epochs"),
+)
+
+
+def interval_text(score: dict[str, float]) -> str:
+    """Return a share with its interval in percent."""
+    value, low, high = (f"{100 * score[key]:.1f}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

@@ -1,0 +1,5 @@
+"""The paper rebuilt (DESIGN section 9): its figures, its tables, and what they come to here."""
+
+from mien.lab.paper.book import Book, write_book
+
+__all__ = ["Book", "write_book"]

@@ -1,0 +1,274 @@
+"""The page that sets the paper's figures and tables beside what they come to here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.core import preprocess
+from mien.core.labels import EXPRESSIONS
+from mien.core.types import ByteArray, Faces, FloatArray, IntArray
+from mien.engine.explain import explain_face
+from mien.engine.recognizer import Recognizer, load, model_path
+from mien.engine.results.writer import whole_file
+from mien.lab import figures
+from mien.lab.datasets import FaceDataset, concatenate
+from mien.lab.evaluation import confused_pairs, evaluate, score_text
+from mien.lab.graph import read_weights
+from mien.lab.models import FaceNet, load_weights
+from mien.lab.page import Section, page
+from mien.lab.paper import pictures, published
+from mien.lab.protocol import PLANS, Outcome, by_plan, confusable, expressions_of, sequence_answers
+from mien.lab.sequences import RECURRENT
+
+DRAWS = {"random": "any image of FER2013", "agree": "only where FER+ agrees", "": ""}
+SPLITS = {"random": "at random, as the paper", "subject": "by person"}
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """What the page is made of.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) ndarray of uint8
+        RGB picture of a face that is shown on its way.
+    faces : Faces
+        The one face of it, recognized.
+    chosen : tuple of FaceDataset
+        Training and test part of the first seed's draw.
+    looked_at : FaceDataset
+        Faces whose areas of interest are averaged.
+    outcomes : list of Outcome
+        Of the trials that are done.
+    per_class : int
+        Faces of each expression behind an area of interest.
+    compared : mapping of str to str
+        Accuracies of what ``mien compare`` made, as text, by the name of the row.
+    is_quick : bool
+        Whether this is a look, not the result.
+    """
+
+    photo: ByteArray
+    faces: Faces
+    chosen: tuple[FaceDataset, FaceDataset]
+    looked_at: FaceDataset
+    outcomes: list[Outcome]
+    per_class: int
+    compared: Mapping[str, str]
+    is_quick: bool
+
+
+def write_book(book: Book, out: Path) -> Path:
+    """Write ``paper.html`` and ``paper.json`` into a folder and return the path of the page."""
+    recognizer, net = load("default"), _paper_net()
+    crop = preprocess.crops(book.photo, book.faces.boxes_xyxy, net.input_size)[0]
+    sections = [
+        _protocol(book),
+        _way(book, recognizer),
+        _net(net, crop),
+        _areas(book, recognizer),
+        _data(book),
+        _curves(book, out),
+        _report(book),
+        _tables(book),
+        Section("What could not be reproduced, and why").listing(published.NOT_REPRODUCED),
+        Section("What the paper leaves open, and what is taken here").listing(published.ASSUMPTIONS),
+    ]
+    lead = (
+        "Kalambate, Hanchate, More and Askar, Real-time facial expression recognition using deep learning: each figure "
+        "beside the paper's own."
+    )
+    if book.is_quick:
+        lead += " THIS IS A QUICK LOOK: few seeds, few epochs; the figures are no results."
+    rows = [
+        {"plan": plan, "draw": draw, "by": by, "accuracies": [one.accuracy for one in group]}
+        for (plan, draw, by), group in by_plan(book.outcomes).items()
+    ]
+    with whole_file(out / "paper.json") as partial:
+        partial.write_text(json.dumps({"quick": book.is_quick, "results": rows}, indent=2), encoding="utf-8")
+    with whole_file(out / "paper.html") as partial:
+        partial.write_text(page("The paper, rebuilt", lead, sections), encoding="utf-8")
+    return out / "paper.html"
+
+
+def _paper_net() -> FaceNet:
+    net = FaceNet("paper", {"fer2013": len(EXPRESSIONS)})
+    load_weights(net, read_weights(model_path("paper")))
+    return net.eval()
+
+
+def _protocol(book: Book) -> Section:
+    section = Section("The claim, and what it comes to")
+    section.text(
+        f"The paper states {published.ACCURACY} % on 140 test images of one split, loss {published.LOSS}. Below, each "
+        "row draws its 1,400 images and splits them anew for every seed; no stage has seen a test image or an exact "
+        "copy of one."
+    )
+    rows = [
+        (PLANS[plan].title, DRAWS[draw], SPLITS[by], len(group), _mean(group), _range(group))
+        for (plan, draw, by), group in by_plan(book.outcomes).items()
+        if plan != "ck48"
+    ]
+    columns = ("net", "FER2013 part", "split", "seeds", "accuracy, mean (SD)", "from, to")
+    section.table(columns, rows, "The paper's protocol, in percent")
+    folds = {by: group for (plan, _, by), group in by_plan(book.outcomes).items() if plan == "ck48"}
+    section.heading("CK+48, its seven classes, ten folds")
+    section.text(
+        "By person, as it should be, and at random, as much of the literature does (94.6 to 98 %): three nearly "
+        "identical frames of a sequence then stand in both parts. A sequence is answered by the mean over its frames."
+    )
+    section.table(
+        ("split", "folds", "accuracy", "of sequences"),
+        [
+            (SPLITS[by], len(group), _pooled(*confusable(group)), _pooled(*sequence_answers(group)))
+            for by, group in folds.items()
+        ],
+        "Percent, over all faces of the folds that are done",
+    )
+    return section
+
+
+def _mean(group: Sequence[Outcome]) -> str:
+    values = 100 * np.array([one.accuracy for one in group])
+    return f"{values.mean():.1f} ({values.std(ddof=1):.1f})" if len(values) > 1 else f"{values.mean():.1f}"
+
+
+def _range(group: Sequence[Outcome]) -> str:
+    values = 100 * np.array([one.accuracy for one in group])
+    return f"{values.min():.1f}, {values.max():.1f}"
+
+
+def _pooled(table: FloatArray, labels: IntArray) -> str:
+    return f"{100 * float((table.argmax(axis=1) == labels).mean()):.1f} of {len(labels)}"
+
+
+def _way(book: Book, recognizer: Recognizer) -> Section:
+    size = recognizer.card.input_size
+    section = Section("The system (Figs. 1, 2)")
+    section.text("One real face, a NASA portrait, through every stage that stands today; landmarks are to come.")
+    section.figure(
+        pictures.system(book.photo, book.faces, size), "Fig. 1", alternative="Picture, box, crop, probabilities"
+    )
+    figure = pictures.preprocessing(book.photo, book.faces, size)
+    return section.figure(figure, "Fig. 2", alternative="Cut, gray, resized, standardized")
+
+
+def _net(net: FaceNet, crop: ByteArray) -> Section:
+    section = Section("The net (Figs. 3, 4)")
+    section.table(("layer", "output", "parameters"), pictures.architecture(net), "Fig. 3: the paper's net")
+    caption = "Fig. 4: what each convolution makes of a happy face"
+    return section.figure(pictures.feature_maps(net, crop), caption, alternative="Feature maps of three convolutions")
+
+
+def _areas(book: Book, recognizer: Recognizer) -> Section:
+    saliency: dict[str, FloatArray] = {}
+    faces: dict[str, FloatArray] = {}
+    shares = []
+    for label, name in enumerate(EXPRESSIONS):
+        mine = book.looked_at[book.looked_at.labels == label][: book.per_class]
+        whole = Faces.detected([_box_of_crop(mine.images.shape[1])], [1.0])
+        found = [explain_face(image, whole, recognizer) for image in mine.images]
+        found = [one for one in found if one.expression == name] or found
+        saliency[name] = np.mean([one.saliency for one in found], axis=0)
+        faces[name] = np.mean([one.crop for one in found], axis=0)
+        parts = {region: float(np.mean([one.shares[region] for one in found])) for region in found[0].shares}
+        shares.append((name, len(found), *(f"{100 * part:.0f}" for part in parts.values())))
+    section = Section("Area of interest for each expression (Fig. 5)")
+    section.text(
+        "Where hiding the face makes our net's answer fall, mean over faces that it reads right, on their mean face. "
+        "Regions are fixed places of the crop, since landmarks are not built yet."
+    )
+    section.figure(pictures.areas_of_interest(saliency, faces), "Fig. 5", alternative="Seven mean faces with heat")
+    return section.table(("expression", "faces", *parts), shares, "Share of each region in the answer, percent")
+
+
+def _box_of_crop(size: int) -> list[float]:
+    """Return the box around which the front end cuts exactly a picture that is a crop already."""
+    square = np.array([[size / 2, size / 2, size]], np.float32)
+    return [float(value) for value in preprocess.boxes_around(square)[0]]
+
+
+def _data(book: Book) -> Section:
+    section = Section("The data (Figs. 6, 7)")
+    whole = concatenate(list(book.chosen))
+    section.text(
+        f"The draw of the first seed: {len(book.chosen[0]):,} faces to train on, {len(book.chosen[1])} to test."
+    )
+    section.figure(
+        figures.samples(whole), "Fig. 6: keep it to yourself, as the data sets ask", alternative="Random faces"
+    )
+    return section.figure(figures.class_histogram(whole), "Fig. 7", alternative="Faces of each class by data set")
+
+
+def _first(book: Book, plan: str) -> Outcome | None:
+    return next((group[0] for key, group in by_plan(book.outcomes).items() if key == (plan, "random", "random")), None)
+
+
+def _curves(book: Book, out: Path) -> Section:
+    section = Section("Accuracy and loss by epoch (Figs. 8, 9)")
+    for plan in ("paper-scratch", "paper", "ours"):
+        outcome = _first(book, plan)
+        if outcome is not None:
+            content = json.loads((out / "trials" / f"{outcome.trial.name}.json").read_text("utf-8"))
+            path = out / f"curves-{plan}.csv"
+            with whole_file(path) as partial:
+                partial.write_text("\n".join(content["curves"]) + "\n", encoding="utf-8")
+            caption = f"{PLANS[plan].title}; validation is the test part, by which nothing is chosen"
+            section.figure(figures.training_curves(path), caption, alternative="Curves of accuracy and loss")
+    return section
+
+
+def _report(book: Book) -> Section:
+    section = Section("Report and confusion matrix (Figs. 10, 11)")
+    section.heading("The paper's").code(published.REPORT)
+    for plan in ("paper-scratch", "paper", "ours"):
+        outcome = _first(book, plan)
+        if outcome is None:
+            continue
+        group = by_plan(book.outcomes)[(plan, "random", "random")]
+        names = expressions_of(outcome)
+        section.heading(f"{PLANS[plan].title}: first seed").code(
+            evaluate(outcome.probabilities, outcome.labels, names).text()
+        )
+        pooled = evaluate(*confusable(group), names)
+        drawn = figures.confusion_matrix(pooled.confusion, names)
+        section.figure(drawn, f"Fig. 11 over all {len(group)} seeds", alternative="Confusion matrix")
+        pairs = [(p.label, p.answer, score_text(p.share, percent=True)) for p in confused_pairs(pooled)]
+        section.table(("label", "answer", "share of the label"), pairs, "What is confused most")
+    return section
+
+
+def _tables(book: Book) -> Section:
+    section = Section("Tables 1 and 2")
+    mine = {(plan, draw): _mean(group) for (plan, draw, by), group in by_plan(book.outcomes).items() if by == "random"}
+    cards = {name: load(name).card.scores for name in ("default", "fer2013", "paper")}
+    private = {name: f"{100 * scores['fer2013'].value:.1f}" for name, scores in cards.items()}
+    none = "not measured: mien compare makes it"
+    wide = book.compared.get("paper-wide, to convergence", book.compared.get("paper-wide", none))
+    rows = [(*published.TABLE_1[0], book.compared.get("seven-conv", none)), (*published.TABLE_1[1], wide)]
+    rows.append((*published.TABLE_1[2], mine.get(("paper-scratch", "random"), "not measured")))
+    rows.append(("the same, first trained on FER2013", "both", "-", mine.get(("paper", "random"), "not measured")))
+    rows.append(("the same net on FER2013's own split", "FER2013 PrivateTest", "-", private["paper"]))
+    rows.append(("our trunk, the paper's protocol", "both", "-", mine.get(("ours", "random"), "not measured")))
+    rows.append(("our trunk on FER2013's own split", "FER2013 PrivateTest", "-", private["fer2013"]))
+    section.table(("net", "data", "paper", "here"), rows, "Table 1, accuracy in percent")
+    folds = [one for one in book.outcomes if (one.trial.plan, one.trial.by) == ("ck48", "subject")]
+    ferplus = f"{100 * cards['default']['ferplus_7'].value:.1f} (ours, seven classes)"
+    here = {
+        "[11] RNN/CNN": f"{book.compared.get(RECURRENT, none)}, sequences of CK+48 by person",
+        "[14] DCNN": ferplus,
+        "[16] transfer learning": f"{_pooled(*confusable(folds))} faces, ours, from FER2013 to CK+48, by person"
+        if folds
+        else "not measured",
+        "proposed": mine.get(("paper-scratch", "random"), "not measured"),
+    }
+    rows = [
+        (name, data, figure, here.get(name, "cannot be reproduced: see below"))
+        for name, data, figure in published.TABLE_2
+    ]
+    return section.table(("model", "data", "paper", "here"), rows, "Table 2, accuracy in percent")
