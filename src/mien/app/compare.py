@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 import mien
-from mien.engine.results.writer import make_folder, whole_file
+from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.compare import COLUMNS, COMMON, entries_named, rows_done, run_entries, table
-from mien.lab.datasets import find_data, load_ck48
+from mien.lab.datasets import FOLDS, find_data, load_ck48
 from mien.lab.evaluation import accuracy_score, score_text
 from mien.lab.page import markdown_table
-from mien.lab.protocol import FOLDS, Trial, run_trials, sequence_answers
+from mien.lab.protocol import Trial, run_trials, sequence_answers
 from mien.lab.sequences import AVERAGED, RECURRENT, answer_sequences
 
 SEQUENCES = "sequences"
@@ -77,9 +77,8 @@ def _compare_sequences(data: Path | None, out: Path, processes: int) -> None:
         RECURRENT: (answers.recurrent, answers.labels),
         AVERAGED: (answers.averaged, answers.labels),
     }
-    with whole_file(path) as partial:
-        content = {name: score_text(accuracy_score(*row), percent=True) for name, row in rows.items()}
-        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    content = {name: score_text(accuracy_score(*row), percent=True) for name, row in rows.items()}
+    write_whole(path, json.dumps(content, indent=1))
 
 
 def sequence_rows(out: Path) -> dict[str, str]:
@@ -112,6 +111,5 @@ def _write(out: Path, minutes: float) -> Path:
             markdown_table(("net", "sequences answered right"), rows),
         ]
     path = out / "compare.md"
-    with whole_file(path) as partial:
-        partial.write_text("\n\n".join(content) + "\n", encoding="utf-8")
+    write_whole(path, "\n\n".join(content) + "\n")
     return path

@@ -20,7 +20,7 @@ from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard, Score
 from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.recognizer import Recognizer, load
-from mien.engine.results.writer import make_folder, whole_file
+from mien.engine.results.writer import make_folder, write_whole
 from mien.lab import figures
 from mien.lab.datasets import (
     FaceDataset,
@@ -215,9 +215,9 @@ def write_report(recognizer: Recognizer, measured: list[Measured], out: Path) ->
         f"{card.architecture}, {card.parameters:,} parameters, {card.mflops:.0f} MFLOPs a face; "
         f"model file {recognizer.model.sha256[:12]}. Answers are expressions, not what someone feels."
     )
-    _write(out / "report.html", page(f"How well {card.name} reads expressions", lead, sections))
-    _write(out / "report.json", json.dumps({one.faces.title: one.to_dict() for one in measured}, indent=2))
-    _write(out / "report.md", "\n".join(_markdown(one) for one in measured))
+    write_whole(out / "report.html", page(f"How well {card.name} reads expressions", lead, sections))
+    write_whole(out / "report.json", json.dumps({one.faces.title: one.to_dict() for one in measured}, indent=2))
+    write_whole(out / "report.md", "\n".join(_markdown(one) for one in measured))
 
 
 def _fill(section: Section, one: Measured, card: ModelCard, out: Path) -> None:
@@ -274,8 +274,3 @@ def _markdown(one: Measured) -> str:
     parts.append(markdown_table(PAIR_COLUMNS, _pair_rows(one.evaluation)))
     parts.append(markdown_table(ROBUSTNESS_COLUMNS, _robustness_rows(one.robustness)))
     return "\n\n".join(parts) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as partial_file:
-        partial_file.write_text(text, encoding="utf-8")

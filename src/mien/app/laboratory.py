@@ -14,7 +14,7 @@ from mien.core.errors import DatasetError, MissingExtraError, OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import Model, ModelCard
 from mien.engine.recognizer import model_path
-from mien.engine.results.writer import make_folder, whole_file
+from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import (
     OFFICIAL_SPLITS,
     DataFiles,
@@ -73,7 +73,7 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     make_folder(out)
     if not (out / CHECKPOINT_NAME).exists():  # a run that goes on started from what its manifest says
         content = manifest(_files(found), selections) | {"start": start}
-        _write_text(out / MANIFEST_NAME, json.dumps(content, indent=2))
+        write_whole(out / MANIFEST_NAME, json.dumps(content, indent=2))
     checkpoint = run(recipe, selections["training"], selections["validation"], out, init=weights, progress=True)
     if checkpoint.curves:
         figures.save(figures.training_curves(out / "curves.csv"), out / "curves.png")
@@ -247,8 +247,3 @@ def need_torch() -> None:
     for package in ("torch", "lightning_fabric", "kornia", "onnx", "onnxscript"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "mien[train]")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from rich.progress import Progress
 import mien
 from mien.app.compare import sequence_rows
 from mien.app.demo import astronaut_photo
-from mien.engine.results.writer import make_folder, whole_file
+from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.compare import interval_text, rows_done
 from mien.lab.datasets import draw_paper_set, find_data, load_ck48, load_fer2013, manifest
 from mien.lab.paper import Book, write_book
@@ -57,9 +57,8 @@ def rebuild_paper(
     out = out / "quick" if quick else out
     make_folder(out)
     chosen = draw_paper_set(ck48, fer2013, seed=0)
-    with whole_file(out / "manifest.json") as partial:
-        content = manifest(sources, {"training": chosen[0], "test": chosen[1]})
-        partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    content = manifest(sources, {"training": chosen[0], "test": chosen[1]})
+    write_whole(out / "manifest.json", json.dumps(content, indent=2))
     asked = trials(range(QUICK_SEEDS if quick else seeds))
     outcomes: list[Outcome] = []
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:

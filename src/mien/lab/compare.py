@@ -19,7 +19,7 @@ from mien.core.errors import OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import INPUT_NAME
 from mien.core.types import FloatArray
-from mien.engine.results.writer import make_folder, whole_file
+from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import FaceDataset, find_data, load_fer2013
 from mien.lab.evaluation import evaluate, fit_temperature
 from mien.lab.graph import ExportedNet, graph_of, run_in_batches, with_one_head
@@ -180,8 +180,7 @@ def run_entry(entry: Entry, data_dir: Path | None, out: Path, minutes: float) ->
         "curves": checkpoint.curves,
     }
     row |= _scores(checkpoint.net, validation, faces.of_split("PrivateTest"))
-    with whole_file(out / f"{entry.slug}.json") as partial:
-        partial.write_text(json.dumps(row, indent=1), encoding="utf-8")
+    write_whole(out / f"{entry.slug}.json", json.dumps(row, indent=1))
 
 
 @lru_cache(maxsize=1)
@@ -204,8 +203,7 @@ def _planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> 
         epoch = tried.curves[-1]["seconds"] * len(training) / len(pilot)
         recipe = replace(recipe, epochs=max(1, round(60 * minutes / epoch)))
     make_folder(run)
-    with whole_file(plan) as partial:
-        partial.write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
+    write_whole(plan, json.dumps(asdict(recipe), indent=1))
     return recipe
 
 

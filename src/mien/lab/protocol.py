@@ -16,15 +16,13 @@ from mien.core.errors import DatasetError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.recognizer import model_path
-from mien.engine.results.writer import make_folder, whole_file
-from mien.lab.datasets import FaceDataset, draw_paper_set, find_data, load_ck48, load_fer2013, split_by_subject
+from mien.engine.results.writer import make_folder, write_whole
+from mien.lab.datasets import FOLDS, FaceDataset, draw_paper_set, find_data, load_ck48, load_fer2013, ten_folds
 from mien.lab.graph import read_weights
 from mien.lab.models import FaceNet
 from mien.lab.processes import Stopped, side_by_side
 from mien.lab.recipes import Recipe
 from mien.lab.training import train
-
-FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -217,8 +215,7 @@ def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: floa
         "probabilities": probabilities.round(5).tolist(),
         "curves": (run / "curves.csv").read_text("utf-8").splitlines(),
     }
-    with whole_file(out / f"{trial.name}.json") as partial:
-        partial.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(out / f"{trial.name}.json", json.dumps(content))
     shutil.rmtree(run)
 
 
@@ -249,7 +246,7 @@ def _ck48_fold(trial: Trial, data_dir: Path | None) -> tuple[FaceDataset, FaceDa
     """Return CK+48 without one of its ten folds, and the fold."""
     ck48, _ = _loaded(data_dir)
     if trial.by == "subject":
-        test = split_by_subject(ck48, [1 / FOLDS] * FOLDS, seed=0)[trial.seed]
+        test = ten_folds(ck48)[trial.seed]
     else:
         test = ck48[np.sort(np.random.default_rng(0).permutation(len(ck48))[trial.seed :: FOLDS])]
     training = ck48[~np.isin(ck48.source_ids, test.source_ids)]

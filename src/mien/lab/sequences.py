@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,14 +17,13 @@ from mien.core.labels import EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.recognizer import model_path
 from mien.lab.augmentation import augmenter
-from mien.lab.datasets import FaceDataset, split_by_subject
+from mien.lab.datasets import FOLDS, FaceDataset, ten_folds
 from mien.lab.graph import read_weights
 from mien.lab.models import HEADS, FaceNet, SequenceNet, load_weights
 
 RECURRENT = "CNN-RNN: GRU over the features of our trunk, which stays"
 AVERAGED = "the same features, mean over the frames, logistic regression"
 FRAMES = 3
-FOLDS = 10
 VIEWS = 8  # of each sequence that the RNN learns from: as it is, and seven times turned and shifted
 EPOCHS, BATCH, LEARNING_RATE = 40, 32, 1e-3
 
@@ -74,7 +72,7 @@ def sequences_of(ck48: FaceDataset) -> Sequences:
         If a sequence has not three frames of one label.
     """
     fold = np.full(len(ck48), -1)
-    for number, part in enumerate(split_by_subject(ck48, [1 / FOLDS] * FOLDS, seed=0)):
+    for number, part in enumerate(ten_folds(ck48)):
         fold[np.isin(ck48.source_ids, part.source_ids)] = number
     order = np.argsort(ck48.source_ids, kind="stable")
     names = np.array([name.rpartition("_")[0] for name in ck48.source_ids[order].tolist()])
@@ -85,20 +83,18 @@ def sequences_of(ck48: FaceDataset) -> Sequences:
     return Sequences(ck48.images[rows], ck48.labels[rows[:, 0]], fold[rows[:, 0]])
 
 
-def answer_sequences(ck48: FaceDataset, *, weights: Path | None = None, epochs: int = EPOCHS) -> SequenceAnswers:
-    """Train and test a CNN-RNN on CK+48, ten folds by person; the CNN is a net that ships, its weights stay.
+def answer_sequences(ck48: FaceDataset, *, epochs: int = EPOCHS) -> SequenceAnswers:
+    """Train and test a CNN-RNN on CK+48, ten folds by person; the CNN is ``default`` as it ships, its weights stay.
 
     Parameters
     ----------
     ck48 : FaceDataset
-    weights : Path, optional
-        Model file of the CNN, ``default`` as it ships by default; it was never taught CK+48.
     epochs : int
         Of the RNN.
     """
     sequences = sequences_of(ck48)
     net = FaceNet("default", {"ferplus": HEADS["ferplus"]})
-    load_weights(net, read_weights(weights or model_path("default")))
+    load_weights(net, read_weights(model_path("default")))
     views = [_features(net.eval(), images) for images in _views(sequences.images)]
     recurrent = np.zeros((len(sequences.labels), len(EXPRESSIONS_AND_CONTEMPT)), np.float32)
     averaged = np.zeros_like(recurrent)

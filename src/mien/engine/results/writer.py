@@ -136,3 +136,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         complete = True
     finally:
         file.finish(keep=complete)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, that takes its place only when it is whole.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from mien.lab.datasets.files import DataFiles, find_data
 from mien.lab.datasets.folders import load_ck48, load_folders
 from mien.lab.datasets.paper_set import draw_paper_set, paper_set
 from mien.lab.datasets.splits import (
+    FOLDS,
     copied_elsewhere,
     duplicate_groups,
     duplicate_report,
@@ -14,10 +15,12 @@ from mien.lab.datasets.splits import (
     fingerprint,
     manifest,
     split_by_subject,
+    ten_folds,
     with_splits,
 )
 
 __all__ = [
+    "FOLDS",
     "OFFICIAL_SPLITS",
     "SIDE",
     "VOTES",
@@ -40,5 +43,6 @@ __all__ = [
     "not_a_face",
     "paper_set",
     "split_by_subject",
+    "ten_folds",
     "with_splits",
 ]

@@ -14,7 +14,7 @@ from mien.core.labels import EXPRESSIONS
 from mien.core.types import ByteArray, Faces, FloatArray, IntArray
 from mien.engine.explain import explain_face
 from mien.engine.recognizer import Recognizer, load, model_path
-from mien.engine.results.writer import whole_file
+from mien.engine.results.writer import write_whole
 from mien.lab import figures
 from mien.lab.datasets import FaceDataset, concatenate
 from mien.lab.evaluation import confused_pairs, evaluate, score_text
@@ -89,10 +89,8 @@ def write_book(book: Book, out: Path) -> Path:
         {"plan": plan, "draw": draw, "by": by, "accuracies": [one.accuracy for one in group]}
         for (plan, draw, by), group in by_plan(book.outcomes).items()
     ]
-    with whole_file(out / "paper.json") as partial:
-        partial.write_text(json.dumps({"quick": book.is_quick, "results": rows}, indent=2), encoding="utf-8")
-    with whole_file(out / "paper.html") as partial:
-        partial.write_text(page("The paper, rebuilt", lead, sections), encoding="utf-8")
+    write_whole(out / "paper.json", json.dumps({"quick": book.is_quick, "results": rows}, indent=2))
+    write_whole(out / "paper.html", page("The paper, rebuilt", lead, sections))
     return out / "paper.html"
 
 
@@ -216,8 +214,7 @@ def _curves(book: Book, out: Path) -> Section:
         if outcome is not None:
             content = json.loads((out / "trials" / f"{outcome.trial.name}.json").read_text("utf-8"))
             path = out / f"curves-{plan}.csv"
-            with whole_file(path) as partial:
-                partial.write_text("\n".join(content["curves"]) + "\n", encoding="utf-8")
+            write_whole(path, "\n".join(content["curves"]) + "\n")
             caption = f"{PLANS[plan].title}; validation is the test part, by which nothing is chosen"
             section.figure(figures.training_curves(path), caption, alternative="Curves of accuracy and loss")
     return section
