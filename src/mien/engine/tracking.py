@@ -12,7 +12,7 @@ from mien.core.errors import OptionError
 from mien.core.types import Faces, FloatArray
 
 LEAST_OVERLAP = 0.2
-LOST_AFTER_S = 1.0
+LOST_AFTER_S = 1.0 + 1e-6  # one second, whatever rounding makes of the difference of two times
 
 
 class Tracker(Protocol):
