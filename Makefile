@@ -13,6 +13,7 @@ demo: $(VENV)/core
 	$(BIN)/mien demo
 
 test: check
+	@sh tests/debian.sh
 	$(BIN)/pytest
 
 check: $(VENV)/dev

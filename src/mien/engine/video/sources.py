@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Literal, TypeAlias
 
 from mien.core.errors import MediaError
 from mien.engine.video.camera import camera_frames
 from mien.engine.video.downloads import download_picture, is_picture_url
 from mien.engine.video.headers import Header, gif_frames
+from mien.engine.video.live import Closable, retried
 from mien.engine.video.pictures import (
     PAGE_S,
     check_content,
@@ -23,12 +26,19 @@ from mien.engine.video.pictures import (
     read_pages,
     sniff,
 )
-from mien.engine.video.streams import Frame, is_still, open_stream, stream_frames
+from mien.engine.video.seeking import Entry, Selection, Timeline, beyond
+from mien.engine.video.streams import Frame, is_still, open_stream, stream_frames, video_timeline
 
 Kind: TypeAlias = Literal["picture", "pages", "animation", "video", "camera", "url"]
 
 TIMEOUT_S = 10.0
 """How long a URL may take to answer."""
+
+RECONNECT_S = 60.0
+"""How long a camera or live URL that has broken off is tried again."""
+
+SCAN_SHARE = 0.02
+"""Decoding the first fiftieth of a file takes as long as scanning the whole for where to enter it."""
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff")
 MODERN_SUFFIXES = (".avif", ".heic", ".heif")
@@ -115,8 +125,18 @@ def _probe_stream(name: str, kind: Kind) -> Source:
         return Source(name, kind, length_s, stream.frames or estimate)
 
 
-def frames(source: str | Path, *, timeout_s: float = TIMEOUT_S) -> Generator[Frame, None, None]:
-    """Yield the frames of one source; it is opened at the first and closed with the iterator.
+def frames(
+    source: str | Path,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    reconnect_s: float = RECONNECT_S,
+    start_s: float = 0.0,
+    end_s: float = math.inf,
+    every_s: float = 0.0,
+) -> Generator[Frame, None, None]:
+    """Return an iterator over the frames of one source; it is opened at the first and closed with the iterator.
+
+    Any thread may close the iterator: a source that has broken off is then waited for no longer.
 
     Parameters
     ----------
@@ -125,49 +145,111 @@ def frames(source: str | Path, *, timeout_s: float = TIMEOUT_S) -> Generator[Fra
         folder see :func:`expand`.
     timeout_s : float
         For a URL: seconds to wait for an answer, at the opening and at each frame.
+    reconnect_s : float
+        For a camera or live URL that breaks off: seconds to try again, with growing waits; 0 for never. The times of
+        its frames go on by the clock.
+    start_s, end_s : float
+        Only frames with ``start_s <= time_s < end_s``; a single picture is read whatever they say. Video files are
+        entered there, without decoding what comes before, where that gives the same frames (see :func:`timeline`).
+    every_s : float
+        Of these only the first at or after each ``start_s + k * every_s``; 0 for all.
 
     Yields
     ------
     Frame
         A picture is one frame at 0.0 s. Pages have no time and follow one in a second. The times of the frames of a
-        video are true, whether its rate is constant or not, and always advance.
+        video are true, whether its rate is constant or not, and always advance. Indices count all frames of the
+        source: those left out too, and in MP4, MOV, Matroska and WebM those that are damaged.
 
     Raises
     ------
     MediaError
-        Before the first frame, if there is none. *After* the last good frame, if the source breaks off: what was
-        yielded is right, so keep it.
+        Before the first frame, if there is none or the source ends before ``start_s``. *After* the last good frame,
+        if the source breaks off: what was yielded is right, so keep it.
+    OptionError
+        If a time is negative or no number, or the end is not after the start.
     """
-    name = str(source)
+    closed = Event()
+    return Closable(_frames(str(source), Selection(start_s, end_s, every_s), timeout_s, reconnect_s, closed), closed)
+
+
+def _frames(
+    name: str, selection: Selection, timeout_s: float, reconnect_s: float, closed: Event
+) -> Generator[Frame, None, None]:
     kind = _live_kind(name)
     if kind == "camera":
-        yield from camera_frames(name)
+        stream = retried(name, lambda course: camera_frames(name, course), reconnect_s=reconnect_s, closed=closed)
+        yield from _selected(name, stream, selection)
     elif is_picture_url(name):
         content = download_picture(name, timeout_s=timeout_s)
         yield Frame(0, 0.0, decode_picture(name, content, check_content(name, content)))
     elif kind == "url":
-        yield from stream_frames(name, timeout_s=timeout_s)
+        yield from retried(
+            name,
+            lambda course: stream_frames(name, timeout_s=timeout_s, selection=selection, course=course),
+            reconnect_s=reconnect_s,
+            closed=closed,
+        )
     elif _is_picture(name):
-        yield from _picture_frames(name)
+        yield from _picture_frames(name, selection)
     else:
-        yield from stream_frames(name)
+        yield from stream_frames(name, selection=selection, entry=_entry(name, selection.start_s))
 
 
-def _picture_frames(name: str) -> Iterator[Frame]:
+def _entry(name: str, start_s: float) -> Entry | None:
+    if start_s == 0 or start_s < SCAN_SHARE * (probe(name).length_s or 0):
+        return None
+    known = video_timeline(name)
+    return None if known is None else known.entry(start_s)
+
+
+def timeline(source: str | Path) -> Timeline | None:
+    """Return the times of all frames of a video file that can be entered anywhere.
+
+    Entered means that :func:`frames` with a ``start_s`` gives the same frames, indices and times as if it had read the
+    file from its start. This holds for MP4, MOV, Matroska and WebM files whose stamps are in order.
+
+    Returns
+    -------
+    Timeline or None
+        None for all other files, pictures, cameras and URLs: ranges of these are read from the start.
+
+    Raises
+    ------
+    MediaError
+        If a file is missing, a folder, or nothing that can be read.
+    """
+    name = str(source)
+    return None if _live_kind(name) or _is_picture(name) else video_timeline(name)
+
+
+def _selected(name: str, stream: Iterator[Frame], selection: Selection) -> Iterator[Frame]:
+    last_s = -1.0
+    for frame in stream:
+        if frame.time_s >= selection.end_s:
+            return
+        if selection.takes(frame.time_s, last_s):
+            yield frame
+        last_s = frame.time_s
+    if last_s < selection.start_s:
+        raise beyond(name, selection.start_s, last_s)
+
+
+def _picture_frames(name: str, selection: Selection) -> Iterator[Frame]:
     content, header = open_picture(name)
     kind = _picture_kind(header)
     if kind == "picture":
         yield Frame(0, 0.0, decode_picture(name, content, header))
     elif kind == "pages":
-        for index, image in enumerate(read_pages(name, content, header)):
-            yield Frame(index, index * PAGE_S, image)
+        pages = (Frame(i, i * PAGE_S, image) for i, image in enumerate(read_pages(name, content, header)))
+        yield from _selected(name, pages, selection)
     elif header.format == "WebP":
-        for index, (time_s, image) in enumerate(read_animation(name, content, header)):
-            yield Frame(index, time_s, image)
+        animation = enumerate(read_animation(name, content, header))
+        yield from _selected(name, (Frame(i, time_s, image) for i, (time_s, image) in animation), selection)
     elif header.format == "GIF":
-        yield from _gif_frames(name, *gif_frames(content))
+        yield from _selected(name, _gif_frames(name, *gif_frames(content)), selection)
     else:
-        yield from stream_frames(name)
+        yield from stream_frames(name, selection=selection)
 
 
 def _gif_frames(name: str, count: int, is_whole: bool) -> Iterator[Frame]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -22,18 +25,21 @@ from av.video.stream import VideoStream
 from mien.core.errors import MediaError
 from mien.core.types import ByteArray
 from mien.engine.video.headers import MAX_PIXELS, check_pixels
+from mien.engine.video.live import Course, in_time
+from mien.engine.video.seeking import STAMPED, Entry, Numbering, Selection, Timeline, beyond, scan
 
 logger = logging.getLogger("mien")
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second where a stream states none."""
 
+EVERYTHING = Selection()
+
 CUT_S = 0.5
 """A file whose last frame ends this much before the time that its index promises has been cut."""
 
 _UNREADABLE = "holds no picture that can be read: expected an image or video file"
 _NO_INDEX = "is an MP4 without pictures, or breaks off before its index: copy or record it again"
-_PROMISING = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # the others estimate their length from what is there
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +55,14 @@ class Frame:
         first frame of a video whose sound starts earlier is later than 0.
     image : (H, W, 3) ndarray of uint8
         RGB, upright, contiguous.
+    is_live : bool
+        Whether it comes from a camera or live URL, which do not wait for who reads them.
     """
 
     index: int
     time_s: float
     image: ByteArray
+    is_live: bool = False
 
 
 @contextmanager
@@ -117,10 +126,23 @@ def unanswered(source: str, timeout_s: float | None, after: str = "") -> MediaEr
     )
 
 
-def stream_frames(source: str, *, timeout_s: float | None = None) -> Generator[Frame, None, None]:
+def _is_live(container: InputContainer) -> bool:
+    """Return whether what is behind a URL has no end: neither a length nor, but for playlists, a size."""
+    is_whole = container.duration or (container.size > 0 and container.format.name not in ("hls", "dash"))
+    return not is_whole and not is_still(container)
+
+
+def stream_frames(
+    source: str,
+    *,
+    timeout_s: float | None = None,
+    selection: Selection = EVERYTHING,
+    entry: Entry | None = None,
+    course: Course | None = None,
+) -> Generator[Frame, None, None]:
     """Yield the frames of a video, URL or animation.
 
-    Damaged frames are left out and counted in a warning; the times of the others stay true.
+    Damaged frames are left out and counted in a warning; the numbers and times of the others stay true.
 
     Parameters
     ----------
@@ -128,6 +150,12 @@ def stream_frames(source: str, *, timeout_s: float | None = None) -> Generator[F
         Path or URL.
     timeout_s : float, optional
         For a URL: seconds to wait for an answer, at the opening and at each frame.
+    selection : Selection
+        Which frames are wanted; only these are made RGB, which takes 1 ms at 720p. A single picture always is.
+    entry : Entry, optional
+        Where to begin in a file; where decoding cannot begin there, it begins at the start.
+    course : Course, optional
+        What numbers and times the frames of a URL over several connections.
 
     Yields
     ------
@@ -136,44 +164,68 @@ def stream_frames(source: str, *, timeout_s: float | None = None) -> Generator[F
     Raises
     ------
     MediaError
-        If it cannot be opened or has no frames; and after the last good frame, if it breaks off.
+        If it cannot be opened, has no frames, or ends before the selection starts; and after the last good frame, if
+        it breaks off.
     """
     with open_stream(source, timeout_s=timeout_s) as (container, stream):
-        clock, tally = _Clock(container, stream), _Tally()
-        aspect, turn = stream.sample_aspect_ratio or Fraction(1), None
-        count, end_s = 0, 0.0
+        clock, tally = _Clock(container, stream), _Tally(Numbering(container, stream, entry))
+        wanted = EVERYTHING if is_still(container) else selection
+        course = course or Course(source, entry.previous_s if entry else -1.0)
+        course.is_live = timeout_s is not None and _is_live(container)
+        packets = container.demux(stream) if timeout_s is None else in_time(container.demux(stream), timeout_s)
+        decoded = _entered(container, stream, tally, entry) if entry else _decoded(packets, tally)
+        if decoded is None:
+            yield from stream_frames(source, selection=selection)
+            return
         try:
-            for frame in _decoded(container, stream, tally):
-                time_s = clock.time_s(frame)
-                end_s = time_s + float(frame.duration * clock.unit_s)
-                turn = turn or _Turn.of(frame)
-                yield Frame(count, time_s, _picture(frame, aspect, turn))
-                count += 1
-        except av.error.ExitError as error:
-            raise unanswered(source, timeout_s, f" after {count} frames") from error
+            yield from _wanted(decoded, wanted, stream.sample_aspect_ratio or Fraction(1), course, clock, tally)
+        except (av.error.ExitError, TimeoutError) as error:
+            raise unanswered(source, timeout_s, f" after {tally.numbering.count} frames") from error
         except av.error.FFmpegError as error:
-            raise _broken_off(source, count, end_s, f" ({error.strerror})") from error
-        if count == 0:
-            raise MediaError(f"{source}: has no frame that can be decoded: copy or record it again")
-        if tally.is_cut or clock.promised_s - end_s > CUT_S:
-            raise _broken_off(source, count, end_s)
+            raise _broken_off(course, clock, tally, f" ({error.strerror})") from error
         if tally.damaged:
-            logger.warning("%s: %d damaged parts were left out beside %d frames", source, tally.damaged, count)
+            logger.warning("%s: %d damaged parts were left out", source, tally.damaged)
 
 
-def _broken_off(source: str, count: int, end_s: float, reason: str = "") -> MediaError:
+def _wanted(
+    decoded: Iterator[VideoFrame], selection: Selection, aspect: Fraction, course: Course, clock: _Clock, tally: _Tally
+) -> Iterator[Frame]:
+    turn = None
+    for frame in decoded:
+        previous_s = course.time_s
+        index, time_s = course.place(tally.numbering.number(frame), clock.time_s(frame))
+        if time_s >= selection.end_s:
+            return
+        turn = turn or _Turn.of(frame)
+        if selection.takes(time_s, previous_s):
+            yield Frame(index, time_s, _picture(frame, aspect, turn), course.is_live)
+    _check_end(course, clock, tally, selection)
+
+
+def _check_end(course: Course, clock: _Clock, tally: _Tally, selection: Selection) -> None:
+    if tally.numbering.count == 0:
+        raise MediaError(f"{course.source}: has no frame that can be decoded: copy or record it again")
+    if course.is_live or tally.is_cut or clock.promised_s - clock.end_s > CUT_S:
+        raise _broken_off(course, clock, tally)
+    if clock.end_s < selection.start_s:
+        raise beyond(course.source, selection.start_s, clock.end_s)
+
+
+def _broken_off(course: Course, clock: _Clock, tally: _Tally, reason: str = "") -> MediaError:
+    source, count = course.source, tally.numbering.count
     if count == 0:
         return MediaError(f"{source}: gives no frame{reason}: copy or record it again; download what is behind a URL")
+    broken_off = f"{source}: breaks off after {count} frames, {clock.end_s:.2f} s{reason}"
     return MediaError(
-        f"{source}: breaks off after {count} frames, {end_s:.2f} s{reason}: what came before is kept; "
-        "copy or record it again"
+        broken_off if course.is_live else f"{broken_off}: what came before is kept; copy or record it again"
     )
 
 
 @dataclass
 class _Tally:
-    """What was damaged in a stream so far, and whether its latest part was."""
+    """The numbers of the frames of a stream, what was damaged so far, and whether its latest part was."""
 
+    numbering: Numbering
     damaged: int = 0
     last_packet: bool = False
     last_frame: bool = False
@@ -183,10 +235,11 @@ class _Tally:
         return self.last_packet or self.last_frame
 
 
-def _decoded(container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
+def _decoded(packets: Iterable[Packet[VideoStream]], tally: _Tally) -> Iterator[VideoFrame]:
+    for packet in packets:
         if packet.size:  # the empty one at the end only flushes the decoder
             tally.last_packet = packet.is_corrupt
+            tally.numbering.expect(packet)
         if packet.is_corrupt:  # shorter than its index says: would decode to half a picture
             tally.damaged += 1
             continue
@@ -202,6 +255,52 @@ def _decoded(container: InputContainer, stream: VideoStream, tally: _Tally) -> I
                 yield frame
 
 
+def _entered(
+    container: InputContainer, stream: VideoStream, tally: _Tally, entry: Entry
+) -> Iterator[VideoFrame] | None:
+    """Return the frames from an entry on; None where decoding cannot begin there."""
+    try:
+        container.seek(entry.key_stamp, stream=stream)
+        packets = container.demux(stream)
+        landed = next(packets)
+        if landed.pts is None or landed.pts > entry.key_stamp:
+            return None
+        decoded = _onward(_decoded(chain([landed], packets), tally), entry.key_stamp)
+        onward = decoded and _onward(decoded, entry.stamp)
+    except av.error.FFmpegError:
+        return None
+    tally.damaged = 0  # what comes before is decoded for the sake of the first only
+    return onward
+
+
+def _onward(decoded: Iterator[VideoFrame], stamp: int) -> Iterator[VideoFrame] | None:
+    first = next((frame for frame in decoded if frame.pts is None or frame.pts >= stamp), None)
+    return chain([first], decoded) if first is not None and first.pts == stamp else None
+
+
+def video_timeline(source: str) -> Timeline | None:
+    """Return the times of all frames of a video file that can be entered anywhere; of others None."""
+    status = Path(source).stat()
+    return _timeline(source, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _timeline(source: str, _modified_ns: int, _size: int) -> Timeline | None:
+    # Each segment of a long video asks again: an hour takes 0.25 s to scan.
+    with open_stream(source) as (container, stream):
+        known = scan(container, stream, _zero_s(container))
+        entry = known.last_entry() if known else None
+        if entry and _entered(container, stream, _Tally(Numbering(container, stream, entry)), entry) is None:
+            return None  # the picture is refreshed in parts: no packet gives a whole one
+        return known
+
+
+def _zero_s(container: InputContainer) -> Fraction:
+    """Return the stream time that a player shows as 0: where the first of the tracks starts, sound included."""
+    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
+    return min(starts, default=Fraction(0))
+
+
 class _Clock:
     """Turns presentation stamps into seconds that always advance.
 
@@ -211,20 +310,20 @@ class _Clock:
         Seconds of one tick of the stream's stamps.
     promised_s : float
         When the stream ends by the file's own index; 0.0 where it has none.
+    end_s : float
+        When the latest frame ends.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.unit_s = stream.time_base or Fraction(1, 1000)
-        starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
-        self._start_s = min(starts, default=Fraction(0))
-        self.promised_s = 0.0
-        if container.format.name in _PROMISING:
-            own_start_s = (stream.start_time or 0) * self.unit_s - self._start_s
-            self.promised_s = float(own_start_s) + _length_s(stream, self.unit_s)
+        self._start_s = _zero_s(container)
+        is_promised = container.format.name in STAMPED
+        self.promised_s = _promised_s(stream, self.unit_s) - float(self._start_s) if is_promised else 0.0
         # AVI knows no presentation time: with B-frames libav's guess goes back and forth, decoding order does not.
         self._is_avi = container.format.name == "avi"
         self._step_s = 1 / (stream.average_rate or stream.guessed_rate or FALLBACK_RATE)
         self._last_s: Fraction | None = None
+        self.end_s = 0.0
 
     def time_s(self, frame: VideoFrame) -> float:
         """Return the time of the next frame in seconds."""
@@ -233,7 +332,9 @@ class _Clock:
             self._last_s = self._first_s(stamp)
         else:
             self._last_s = self._next_s(stamp, self._last_s)
-        return float(self._last_s)
+        time_s = float(self._last_s)
+        self.end_s = time_s + float(frame.duration * self.unit_s)
+        return time_s
 
     def _first_s(self, stamp: int | None) -> Fraction:
         if stamp is None:
@@ -254,10 +355,10 @@ class _Clock:
         return last_s + self._step_s / 100
 
 
-def _length_s(stream: VideoStream, unit_s: Fraction) -> float:
+def _promised_s(stream: VideoStream, unit_s: Fraction) -> float:
     if stream.duration is not None:
-        return float(stream.duration * unit_s)
-    stated = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))  # how Matroska keeps it
+        return float(((stream.start_time or 0) + stream.duration) * unit_s)
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))  # Matroska's, of the end
     return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) if stated else 0.0
 
 
