@@ -6,10 +6,11 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeAlias
 
 import mien
 from mien.core.errors import DatasetError, MissingExtraError, OptionError
@@ -20,10 +21,14 @@ SCHEMA = 1
 ROWS_IN_GROUP = 10_000  # of a Parquet file
 
 
-class _Rows(Protocol):
-    def __init__(self, file: IO[bytes], header: Row) -> None: ...
-    def write(self, rows: list[Row]) -> None: ...
-    def close(self) -> None: ...
+class Rows(Protocol):
+    """What writes rows in one format."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Add rows; they are on disk then, where the format allows."""
+
+    def close(self) -> None:
+        """Complete the file and leave it open."""
 
 
 class _JsonRows:
@@ -72,8 +77,8 @@ class _CsvRows:
 class _ParquetRows:
     """Parquet in row groups; its footer comes last, so that a killed process leaves nothing readable."""
 
-    TYPES = {"source": "string", "expression": "string", "time_s": "double"} | dict.fromkeys(
-        ("frame", "track_id", "face"), "int64"
+    TYPES = dict.fromkeys(("source", "expression"), "string") | dict.fromkeys(
+        ("frame", "track_id", "face", "frames", "second"), "int64"
     )
 
     def __init__(self, file: IO[bytes], header: Row) -> None:
@@ -82,8 +87,10 @@ class _ParquetRows:
             import pyarrow.parquet
         except ImportError as error:
             raise MissingExtraError("pyarrow", "mien[analysis]") from error
-        # Boxes and probabilities are computed as float32: nothing is rounded.
-        types = [(name, pyarrow.type_for_alias(self.TYPES.get(name, "float"))) for name in header["columns"]]
+        # Nothing is rounded: boxes and probabilities of faces are float32, what is computed over time is not.
+        number = "double" if "table" in header else "float"
+        kinds = {n: self.TYPES.get(n, "double" if n.endswith("_s") else number) for n in header["columns"]}
+        types = [(name, pyarrow.type_for_alias(kind)) for name, kind in kinds.items()]
         self._schema = pyarrow.schema(types, metadata={"mien": json.dumps(header)})
         self._table_of = pyarrow.Table.from_pylist
         self._writer = pyarrow.parquet.ParquetWriter(file, self._schema)
@@ -106,7 +113,10 @@ class _ParquetRows:
             self._writer.close()
 
 
-TABLES: dict[str, type[_Rows]] = {".jsonl": _JsonRows, ".json": _JsonRows, ".csv": _CsvRows, ".parquet": _ParquetRows}
+Format: TypeAlias = Callable[[IO[bytes], Row], Rows]
+"""Begins a file whose header has the names of its ``columns``."""
+
+TABLES: dict[str, Format] = {".jsonl": _JsonRows, ".json": _JsonRows, ".csv": _CsvRows, ".parquet": _ParquetRows}
 """What writes a table, by the extension of its path."""
 
 
@@ -134,21 +144,22 @@ def table_header(
     }
 
 
-class Table(Writer):
-    """One flat row for each face of each frame, streamed to a JSON Lines, CSV or Parquet file.
+class RowWriter(Writer):
+    """Writes rows to one file as frames come; what the rows are is said by :meth:`rows` and :meth:`last_rows`.
 
-    Numbers are written unrounded: read back they are equal to the bit. Text is UTF-8. JSON Lines and CSV are flushed
-    after each frame; should the disk be full, they are cut back to the last whole frame. Parquet, which cannot be read
-    without its footer, is removed then.
+    Lines are flushed after each frame; should the disk be full, they are cut back to the last whole frame. Parquet,
+    which cannot be read without its footer, is removed then.
 
     Parameters
     ----------
     path : path_like
-        ``.jsonl``, ``.json`` (JSON Lines too), ``.csv`` or ``.parquet``; ``"-"`` is standard output.
+        ``"-"`` is standard output.
     header : dict
-        From :func:`table_header`. Parquet has it in its metadata under ``mien``; CSV has none.
-    kind : str, optional
-        The extension to go by, without its dot, instead of the path's own: ``"jsonl"``, ``"csv"`` ...
+        Has the names of the ``columns``, and what else the format can hold.
+    formats : mapping of str to callable
+        What writes a file, by the extension of its path.
+    kind : str or None
+        The extension to go by, without its dot, instead of the path's own.
 
     Raises
     ------
@@ -160,10 +171,10 @@ class Table(Writer):
         If Parquet is asked for and pyarrow is not installed.
     """
 
-    def __init__(self, path: str | Path, header: Row, *, kind: str | None = None) -> None:
+    def __init__(self, path: str | Path, header: Row, formats: Mapping[str, Format], *, kind: str | None) -> None:
         suffix = f".{kind}" if kind else Path(path).suffix.lower()
-        if suffix not in TABLES:
-            raise OptionError(f"{path}: unknown kind of table {suffix!r}: expected one of {', '.join(TABLES)}")
+        if suffix not in formats:
+            raise OptionError(f"{path}: unknown kind of file {suffix!r}: expected one of {', '.join(formats)}")
         self.path = path
         self._columns: list[str] = header["columns"]
         self._place = None if str(path) == STDOUT else PartialFile(path)
@@ -173,28 +184,42 @@ class Table(Writer):
             self._file: IO[bytes] = self._place.partial.open("wb") if self._place else sys.stdout.buffer
         try:
             with as_output_error(path):
-                self._rows = TABLES[suffix](self._file, header)
+                self._rows = formats[suffix](self._file, header)
         except BaseException:
             self._finish()
             raise
 
+    @abstractmethod
+    def rows(self, result: FrameResult) -> list[Row]:
+        """Return the rows that are known with this frame."""
+
+    @abstractmethod
+    def last_rows(self) -> list[Row]:
+        """Return the rows that are known when no frame comes any more."""
+
     def write(self, result: FrameResult) -> None:  # noqa: D102
-        rows = [{name: _plain(value) for name, value in row.items()} for row in result.to_dicts()]
-        unknown = [name for name in rows[0] if name not in self._columns]
-        if unknown:
-            raise OptionError(f"{self.path}: has no column {unknown[0]!r}: expected {', '.join(self._columns)}")
-        with self._writing():
-            self._rows.write(rows)
-            if self._place and self._is_lines:
-                self._length = self._file.tell()
+        self._add(self.rows(result))
         self._frames += 1
 
     def close(self) -> None:  # noqa: D102
         try:
+            # After a line that may be torn, nothing is written.
+            if self._place is None or self._place.is_whole:
+                self._add(self.last_rows())
             with self._writing():
                 self._rows.close()
         finally:
             self._finish()
+
+    def _add(self, rows: list[Row]) -> None:
+        plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
+        unknown = [name for row in plain[:1] for name in row if name not in self._columns]
+        if unknown:
+            raise OptionError(f"{self.path}: has no column {unknown[0]!r}: expected {', '.join(self._columns)}")
+        with self._writing():
+            self._rows.write(plain)
+            if self._place and self._is_lines:
+                self._length = self._file.tell()
 
     def _writing(self) -> AbstractContextManager[None]:
         return self._place.writing() if self._place else as_output_error(self.path)
@@ -209,6 +234,32 @@ class Table(Writer):
             if self._is_lines:
                 self._place.cut(self._length)  # a line may be torn
             self._place.finish(keep=self._frames > 0)
+
+
+class Table(RowWriter):
+    """One flat row for each face of each frame, streamed to a JSON Lines, CSV or Parquet file.
+
+    Numbers are written unrounded: read back they are equal to the bit. Text is UTF-8. What happens when the disk is
+    full, and what is raised, is told at :class:`RowWriter`.
+
+    Parameters
+    ----------
+    path : path_like
+        ``.jsonl``, ``.json`` (JSON Lines too), ``.csv`` or ``.parquet``; ``"-"`` is standard output.
+    header : dict
+        From :func:`table_header`. Parquet has it in its metadata under ``mien``; CSV has none.
+    kind : str, optional
+        The extension to go by, without its dot, instead of the path's own: ``"jsonl"``, ``"csv"`` ...
+    """
+
+    def __init__(self, path: str | Path, header: Row, *, kind: str | None = None) -> None:
+        super().__init__(path, header, TABLES, kind=kind)
+
+    def rows(self, result: FrameResult) -> list[Row]:  # noqa: D102
+        return result.to_dicts()
+
+    def last_rows(self) -> list[Row]:  # noqa: D102
+        return []
 
 
 def _plain(value: object) -> object:
