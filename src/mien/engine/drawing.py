@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mien.core.errors import OptionError
 from mien.core.labels import UNCERTAIN
 from mien.core.preprocess import as_rgb
-from mien.core.types import ByteArray, Faces, FloatArray
+from mien.core.types import ByteArray, Faces, FloatArray, FrameResult
+from mien.engine.blurring import blurred
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -75,7 +77,14 @@ def _luminance(color: Color) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def draw(picture: ByteArray, faces: Faces, *, bars: bool = True) -> ByteArray:
+def annotated(result: FrameResult, *, bars: bool, blur: bool) -> ByteArray:
+    """Return the picture of a frame as :func:`draw` makes it; a frame without one is an ``OptionError``."""
+    if result.image is None:
+        raise OptionError(f"{result.source}: frame {result.frame} has no picture to draw on: ask for pictures")
+    return draw(result.image, result.faces, bars=bars, blur=blur)
+
+
+def draw(picture: ByteArray, faces: Faces, *, bars: bool = True, blur: bool = False) -> ByteArray:
     """Draw faces on a copy of a picture.
 
     Parameters
@@ -88,13 +97,15 @@ def draw(picture: ByteArray, faces: Faces, *, bars: bool = True) -> ByteArray:
     bars : bool
         Draw a panel with the probability of every expression beside each face, in the order of the labels; where
         one has no room without hiding a face, each face has a stacked bar below it instead.
+    blur : bool
+        Make the faces unrecognizable first; see :func:`mien.engine.blurring.blurred` for what that does not hide.
 
     Returns
     -------
     (H, W, 3) ndarray of uint8
         A new RGB picture.
     """
-    canvas = as_rgb(picture)
+    canvas = blurred(picture, faces.boxes_xyxy) if blur else as_rgb(picture)
     marks = _plan(faces, canvas.shape[1], canvas.shape[0], bars=bars)
     if not marks:
         return canvas

@@ -6,24 +6,18 @@ import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import cv2
-import numpy as np
 
 from mien.core.errors import MediaError, OptionError, OutputError
-from mien.core.types import ByteArray, FrameResult
-from mien.engine.drawing import draw
+from mien.core.types import FrameResult
+from mien.engine.drawing import annotated
+from mien.engine.results.videos import VIDEO_FORMATS, AnnotatedVideo
 from mien.engine.results.writer import PartialFile, Writer, as_output_error, make_folder
 from mien.engine.video import probe
-
-if TYPE_CHECKING:
-    from av.container import OutputContainer
-    from av.video.stream import VideoStream
 
 PICTURE_OPTIONS: dict[str, list[int]] = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
@@ -34,15 +28,6 @@ PICTURE_OPTIONS: dict[str, list[int]] = {
     ".tif": [],
     ".tiff": [],
 }
-VIDEO_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-BT709, LIMITED_RANGE = 1, 1  # in ITU-T H.273, of matrix, primaries and transfer; in FFmpeg
-TICKS_PER_S = 90_000  # MPEG's clock: a frame of 24, 25, 30 or 30000/1001 a second is a whole number of ticks
-
-
-def _annotated(result: FrameResult, *, bars: bool) -> ByteArray:
-    if result.image is None:
-        raise OptionError(f"{result.source}: frame {result.frame} has no picture to draw on: ask for pictures")
-    return draw(result.image, result.faces, bars=bars)
 
 
 class AnnotatedPicture(Writer):
@@ -56,10 +41,12 @@ class AnnotatedPicture(Writer):
         One of :data:`PICTURE_OPTIONS`.
     bars : bool
         Draw probabilities.
+    blur : bool
+        Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
     """
 
-    def __init__(self, path: str | Path, *, bars: bool = True) -> None:
-        self.path, self._bars = Path(path), bars
+    def __init__(self, path: str | Path, *, bars: bool = True, blur: bool = False) -> None:
+        self.path, self._bars, self._blur = Path(path), bars, blur
         self._place = PartialFile(path)
         self._frames = 0
 
@@ -67,7 +54,7 @@ class AnnotatedPicture(Writer):
         if self._frames:
             self._place.is_whole = False
             raise _more_than_one_frame(self.path, result.source)
-        picture = cv2.cvtColor(_annotated(result, bars=self._bars), cv2.COLOR_RGB2BGR)
+        picture = cv2.cvtColor(annotated(result, bars=self._bars, blur=self._blur), cv2.COLOR_RGB2BGR)
         suffix = self.path.suffix.lower()
         # Not imwrite: on Windows it cannot open a path that is not ASCII.
         fits, encoded = cv2.imencode(suffix, picture, PICTURE_OPTIONS[suffix])
@@ -82,89 +69,6 @@ class AnnotatedPicture(Writer):
         self._place.finish(keep=self._frames > 0)
 
 
-class AnnotatedVideo(Writer):
-    """A video (H.264) of the frames with their faces drawn on them, each at its true time.
-
-    The first frame sets the size; odd sizes grow by one pixel, frames of another size are fitted in between black bars.
-    A video that could not be written to its end, as when the disk is full, is removed: an older one stays.
-
-    Parameters
-    ----------
-    path : path_like
-        One of :data:`VIDEO_FORMATS`. Times are kept to 1/90000 s, in ``.mkv`` to 1/1000 s.
-    bars : bool
-        Draw probabilities.
-    """
-
-    def __init__(self, path: str | Path, *, bars: bool = True) -> None:
-        self.path, self._bars = Path(path), bars
-        self._place = PartialFile(path)
-        self._container: OutputContainer | None = None
-        self._stream: VideoStream | None = None
-        self._last_tick = -(2**62)
-        self._frames = 0
-
-    def write(self, result: FrameResult) -> None:  # noqa: D102
-        import av
-
-        picture = _annotated(result, bars=self._bars)
-        with self._place.writing(av.FFmpegError):
-            if self._stream is None:
-                self._stream = self._open(picture)
-            fitted = _fitted(picture, self._stream.width, self._stream.height)
-            frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-            # Two frames of the same time, as cameras give them, would be refused.
-            frame.pts = self._last_tick = max(round(result.time_s * TICKS_PER_S), self._last_tick + 1)
-            frame.time_base = Fraction(1, TICKS_PER_S)
-            self._mux(frame)
-        self._frames += 1
-
-    def close(self) -> None:  # noqa: D102
-        import av
-
-        try:
-            if self._container:
-                with self._place.writing(av.FFmpegError), self._container:
-                    if self._frames:
-                        self._mux(None)
-        finally:
-            self._place.finish(keep=self._frames > 0)
-
-    def _open(self, picture: ByteArray) -> VideoStream:
-        import av
-
-        self._container = av.open(self._place.partial, "w", format=VIDEO_FORMATS[self.path.suffix.lower()])
-        # Without B-frames: with them the length of a video of variable frame rate comes out wrong.
-        stream = self._container.add_stream("libx264", options={"crf": "20", "preset": "veryfast", "bf": "0"})
-        stream.height, stream.width = (length + length % 2 for length in picture.shape[:2])
-        stream.pix_fmt = "yuv420p"
-        codec = stream.codec_context
-        stream.time_base = codec.time_base = Fraction(1, TICKS_PER_S)
-        # Untagged, players guess BT.601 or BT.709 by the size of the picture, and colors shift.
-        codec.colorspace = codec.color_primaries = codec.color_trc = BT709
-        codec.color_range = LIMITED_RANGE
-        return stream
-
-    def _mux(self, frame: Any) -> None:
-        assert self._container is not None
-        assert self._stream is not None
-        self._container.mux(self._stream.encode(frame))
-
-
-def _fitted(picture: ByteArray, width: int, height: int) -> ByteArray:
-    """Return a picture of the given even size: one pixel is repeated, any other difference becomes black bars."""
-    missing = (height - picture.shape[0], width - picture.shape[1])
-    if all(count in (0, 1) for count in missing):
-        return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    scale = min(height / picture.shape[0], width / picture.shape[1])
-    size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
-    canvas = np.zeros((height, width, 3), np.uint8)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return canvas
-
-
 class AnnotatedFolder(Writer):
     """A folder with one annotated file for each source: ``talk.annotated.mp4``, ``photo.annotated.jpg``.
 
@@ -177,10 +81,14 @@ class AnnotatedFolder(Writer):
         Made if it is not there.
     bars : bool
         Draw probabilities.
+    blur : bool
+        Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
+    start_s : float
+        Time in each source that is 0 in its video: where a range starts.
     """
 
-    def __init__(self, path: str | Path, *, bars: bool = True) -> None:
-        self.path, self._bars = Path(path), bars
+    def __init__(self, path: str | Path, *, bars: bool = True, blur: bool = False, start_s: float = 0.0) -> None:
+        self.path, self._bars, self._blur, self._start_s = Path(path), bars, blur, start_s
         self._names: set[str] = set()
         self._first: FrameResult | None = None
         self._video: AnnotatedVideo | None = None
@@ -195,7 +103,8 @@ class AnnotatedFolder(Writer):
             self._source, self._first = result.source, result
             return
         if self._first:
-            self._video = AnnotatedVideo(self._place(result.source, ".mp4"), bars=self._bars)
+            place = self.place(result.source, ".mp4")
+            self._video = AnnotatedVideo(place, bars=self._bars, blur=self._blur, start_s=self._start_s)
             first, self._first = self._first, None
             self._video.write(first)
         assert self._video is not None
@@ -208,11 +117,12 @@ class AnnotatedFolder(Writer):
             video.close()
         if first:
             suffix = Path(_name(first.source)).suffix.lower()
-            place = self._place(first.source, suffix if suffix in PICTURE_OPTIONS else ".png")
-            with AnnotatedPicture(place, bars=self._bars) as picture:
+            place = self.place(first.source, suffix if suffix in PICTURE_OPTIONS else ".png")
+            with AnnotatedPicture(place, bars=self._bars, blur=self._blur) as picture:
                 picture.write(first)
 
-    def _place(self, source: str, suffix: str) -> Path:
+    def place(self, source: str, suffix: str) -> Path:
+        """Return a free place for the annotated form of a source; it is not given again."""
         stem = re.sub(r"[^\w.-]+", "_", Path(_name(source)).stem) or "source"
         names = (f"{stem}.annotated{f'-{n}' if n > 1 else ''}{suffix}" for n in count(1))
         # Windows and macOS take a.jpg and A.jpg for the same file.
@@ -233,7 +143,9 @@ def _same_file(path: Path, source: str) -> bool:
     return False
 
 
-def open_annotation(path: str | Path, sources: Sequence[str | Path], *, bars: bool = True) -> Writer:
+def open_annotation(
+    path: str | Path, sources: Sequence[str | Path], *, bars: bool = True, blur: bool = False, start_s: float = 0.0
+) -> Writer:
     """Return what writes the annotated form of sources: a picture, a video, or a folder with one file for each.
 
     Parameters
@@ -245,6 +157,10 @@ def open_annotation(path: str | Path, sources: Sequence[str | Path], *, bars: bo
         What will be read: paths, URLs, cameras.
     bars : bool
         Draw probabilities.
+    blur : bool
+        Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
+    start_s : float
+        Time in each source that is 0 in its video: where a range starts.
 
     Raises
     ------
@@ -256,7 +172,7 @@ def open_annotation(path: str | Path, sources: Sequence[str | Path], *, bars: bo
     """
     suffix = Path(path).suffix.lower()
     if Path(path).is_dir() or not suffix:
-        return AnnotatedFolder(path, bars=bars)
+        return AnnotatedFolder(path, bars=bars, blur=blur, start_s=start_s)
     if suffix not in PICTURE_OPTIONS and suffix not in VIDEO_FORMATS:
         known = ", ".join((*PICTURE_OPTIONS, *VIDEO_FORMATS))
         raise OptionError(f"{path}: unknown kind of media {suffix!r}: expected a folder or one of {known}")
@@ -265,10 +181,10 @@ def open_annotation(path: str | Path, sources: Sequence[str | Path], *, bars: bo
     if _same_file(Path(path), str(sources[0])):
         raise OptionError(f"{path}: is the source itself: name another file")
     if suffix in VIDEO_FORMATS:
-        return AnnotatedVideo(path, bars=bars)
+        return AnnotatedVideo(path, bars=bars, blur=blur, start_s=start_s)
     if _moves(str(sources[0])):
         raise _more_than_one_frame(path, sources[0])
-    return AnnotatedPicture(path, bars=bars)
+    return AnnotatedPicture(path, bars=bars, blur=blur)
 
 
 def _moves(source: str) -> bool:
