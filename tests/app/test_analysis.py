@@ -11,12 +11,14 @@ import pytest
 from footage import GLIMPSES, HEAD, write_photo, write_video
 from rich.console import Console
 
-from mien.app.analysis import FEW_ROWS, MOST_ROWS, Outputs, Summary, analyze_sources, summary_table
+from mien.app.analysis import Options, Outputs, analyze_sources
+from mien.app.summary import FEW_ROWS, MOST_ROWS, Summary, summary_table
 from mien.core.errors import OptionError, OutputError
 from mien.core.types import ByteArray, Faces, FloatArray, FrameResult
 from mien.engine.recognizer import Recognizer, load
 
 LABELS = ("happy", "sad")
+WHOLE = Options(detector="whole")
 
 
 def console(*, is_terminal: bool = False) -> Console:
@@ -124,7 +126,7 @@ def test_progress_is_for_terminals_only(tmp_path: Path) -> None:
     sources = [str(write_video(tmp_path / "[" / "red].mkv")), str(write_video(tmp_path / "[bold].mkv"))]
     for is_terminal in (True, False):
         notes = console(is_terminal=is_terminal)
-        outcome = analyze_sources(sources, load(), "whole", Outputs(), notes)
+        outcome = analyze_sources(sources, load(), WHOLE, Outputs(), notes)
         assert [counted.frames for counted in outcome.summaries] == [len(GLIMPSES)] * 2
         assert ("red].mkv" in printed(notes)) == ("[bold].mkv" in printed(notes)) == is_terminal
     assert printed(notes) == ""
@@ -133,7 +135,7 @@ def test_progress_is_for_terminals_only(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_run_with_what_was_read(tmp_path: Path) -> None:
     sources = [str(write_video(tmp_path / "a.mkv")), str(tmp_path / "missing.mkv")]
     outputs = Outputs(csv=tmp_path / "out.csv", annotate=tmp_path / "out")
-    outcome = analyze_sources(sources, Interrupting(), "whole", outputs, console())
+    outcome = analyze_sources(sources, Interrupting(), WHOLE, outputs, console())
     assert outcome.stopped
     assert outcome.failures == []
     assert [counted.frames for counted in outcome.summaries] == [2]
@@ -146,14 +148,14 @@ def test_an_output_that_cannot_be_opened_leaves_nothing_of_the_others(tmp_path: 
     (tmp_path / "out.csv").write_text("of an earlier run", "utf-8")
     outputs = Outputs(jsonl=tmp_path / "out.jsonl", csv=tmp_path / "out.csv", annotate=tmp_path / "none" / "out.png")
     with pytest.raises(OutputError, match="cannot be written"):
-        analyze_sources([photo], load(), "whole", outputs, console())
+        analyze_sources([photo], load(), WHOLE, outputs, console())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "photo.png"]
     assert (tmp_path / "out.csv").read_text("utf-8") == "of an earlier run"
 
 
 def test_pages_and_pictures_have_no_ids(tmp_path: Path) -> None:
     photo = str(write_photo(tmp_path / "photo.tiff", HEAD))
-    (counted,) = analyze_sources([photo], load(), "whole", Outputs(), console()).summaries
+    (counted,) = analyze_sources([photo], load(), WHOLE, Outputs(), console()).summaries
     assert list(counted.people) == [0]
 
 

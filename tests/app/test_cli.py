@@ -330,7 +330,13 @@ def tables(run: Run, bright: str, tmp_path: Path) -> Callable[[object], tuple[li
         assert header["schema"] == 1
         assert header["mien"] == mien.__version__
         assert header["model"] == {"name": "default", "sha256": mien.load().model.sha256}
-        assert header["options"] == {"detector": bright}
+        assert header["options"] == {
+            "detector": bright,
+            "smoothing_s": 0.3,
+            "start_s": 0.0,
+            "end_s": None,
+            "every_s": 0.0,
+        }
         assert header["columns"] == COLUMNS
         parquet = pyarrow.parquet.read_table(paths["parquet"])
         assert parquet.column_names == COLUMNS

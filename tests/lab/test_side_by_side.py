@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from mien.core.errors import DatasetError, MienError
-from mien.lab.processes import STOPPED, Stopped, side_by_side
+from mien.engine.processes import STOPPED, Stopped, side_by_side
+from mien.lab.processes import one_thread
 
 
 def write_down(number: int, folder: Path) -> None:
@@ -37,7 +38,11 @@ def run_until_stopped(number: int, folder: Path) -> None:
 
 
 def test_each_is_called_once_in_other_processes_of_one_thread(tmp_path: Path) -> None:
-    assert sorted(side_by_side(partial(write_down, folder=tmp_path), [1, 2, 3], processes=2)) == [1, 2, 3]
+    assert sorted(side_by_side(partial(write_down, folder=tmp_path), [1, 2, 3], processes=2, prepare=one_thread)) == [
+        1,
+        2,
+        3,
+    ]
     written = [path.read_text("utf-8").split() for path in tmp_path.iterdir()]
     assert len(written) == 3
     assert {threads for _, threads in written} == {"1"}
@@ -59,6 +64,6 @@ def test_who_takes_no_more_stops_what_still_runs(tmp_path: Path) -> None:
     assert next(running) == 0
     while len(list(tmp_path.iterdir())) < 2:
         time.sleep(0.02)
-    running.close()  # type: ignore[attr-defined]  # a generator
+    running.close()
     # Both saved where they were, and what waited in the queue was not begun.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1 began", "1 saved", "2 began", "2 saved"]

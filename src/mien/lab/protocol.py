@@ -15,12 +15,13 @@ import torch
 from mien.core.errors import DatasetError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import ByteArray, FloatArray, IntArray
+from mien.engine.processes import Stopped, side_by_side
 from mien.engine.recognizer import model_path
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import FOLDS, FaceDataset, draw_paper_set, find_data, load_ck48, load_fer2013, ten_folds
 from mien.lab.graph import read_weights
 from mien.lab.models import FaceNet
-from mien.lab.processes import Stopped, side_by_side
+from mien.lab.processes import one_thread
 from mien.lab.recipes import Recipe
 from mien.lab.training import train
 
@@ -178,7 +179,7 @@ def run_trials(
     if not missing:
         return
     task = partial(run_trial, data_dir=data_dir, out=out, epochs_share=epochs_share)
-    for trial in side_by_side(task, missing, processes):
+    for trial in side_by_side(task, missing, processes, prepare=one_thread):
         yield read_outcome(out, trial)
 
 
