@@ -96,24 +96,25 @@ def _mild_geometry() -> list[nn.Module]:
     ]
 
 
-def _quality() -> list[nn.Module]:
-    """Return what a bad camera, a small face, a strong codec and uneven light do."""
+def _quality(often: float = 1.0) -> list[nn.Module]:
+    """Return what a bad camera, a small face, a strong codec and uneven light do, to this share of the usual faces."""
     return [
-        augmentation.RandomEqualize(p=0.15),
-        augmentation.RandomGamma((0.6, 1.7), p=0.5),
-        augmentation.RandomContrast((0.6, 1.6), p=0.2),
-        augmentation.RandomGaussianBlur((7, 7), (0.4, 2.0), p=0.15),
-        LowResolution((16, 40), p=0.15),
-        Jpeg((10, 80), p=0.15),
-        augmentation.RandomGaussianNoise(0.0, 0.04, p=0.1),
+        augmentation.RandomEqualize(p=0.15 * often),
+        augmentation.RandomGamma((0.6, 1.7), p=0.5 * often),
+        augmentation.RandomContrast((0.6, 1.6), p=0.2 * often),
+        augmentation.RandomGaussianBlur((7, 7), (0.4, 2.0), p=0.15 * often),
+        LowResolution((16, 40), p=0.15 * often),
+        Jpeg((10, 80), p=0.15 * often),
+        augmentation.RandomGaussianNoise(0.0, 0.04, p=0.1 * often),
         Clip(),
-        augmentation.RandomErasing((0.02, 0.2), (0.4, 2.5), value=0.5, p=0.3),
+        augmentation.RandomErasing((0.02, 0.2), (0.4, 2.5), value=0.5, p=0.3 * often),
     ]
 
 
 AUGMENTATIONS: dict[str, Callable[[], list[nn.Module]]] = {
     "none": list,
     "geometry": _geometry,
+    "light": lambda: _mild_geometry() + _quality(0.5),
     "mild": lambda: _mild_geometry() + _quality(),
     "full": lambda: _geometry() + _quality(),
 }

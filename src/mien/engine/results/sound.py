@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from mien.core.errors import MediaError
 from mien.engine.video import probe
+from mien.engine.video.seeking import zero_s
 from mien.engine.video.streams import open_stream
 
 logger = logging.getLogger("mien")
@@ -70,7 +71,7 @@ def sound_of(
         When the pictures of the video begin and end, by its own time.
     """
     with open_stream(source) as (container, pictures):
-        zero_s = _zero_s(container) + Fraction(start_s)
+        began_s = zero_s(container) + Fraction(start_s)
         tracks: dict[int, _Track] = {}
         for stream in container.streams:
             if not isinstance(stream, AudioStream):
@@ -79,14 +80,8 @@ def sound_of(
                 logger.warning("%s: sound of an unknown kind is left out", source)
             else:
                 tracks[stream.index] = _track(stream, target, first_s)
-        _enter(container, pictures, zero_s + Fraction(first_s))
-        yield _packets(source, container, tracks, zero_s, end_s)
-
-
-def _zero_s(container: InputContainer) -> Fraction:
-    """Return the time of the file that :class:`mien.engine.video.Frame` counts as 0 s."""
-    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
-    return min(starts, default=Fraction(0))
+        _enter(container, pictures, began_s + Fraction(first_s))
+        yield _packets(source, container, tracks, began_s, end_s)
 
 
 def _enter(container: InputContainer, pictures: VideoStream, time_s: Fraction) -> None:

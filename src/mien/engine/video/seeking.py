@@ -79,6 +79,12 @@ def beyond(source: str, start_s: float, end_s: float) -> MediaError:
     return MediaError(f"{source}: ends at {end_s:.2f} s: expected a start before that, not {start_s:g} s")
 
 
+def zero_s(container: InputContainer) -> Fraction:
+    """Return the stream time that a player shows as 0: where the first of the tracks starts, sound included."""
+    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
+    return min(starts, default=Fraction(0))
+
+
 @dataclass(frozen=True)
 class Entry:
     """Where reading a file begins instead of at its start.

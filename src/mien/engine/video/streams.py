@@ -26,7 +26,7 @@ from mien.core.errors import MediaError
 from mien.core.types import ByteArray
 from mien.engine.video.headers import MAX_PIXELS, check_pixels
 from mien.engine.video.live import Course, in_time
-from mien.engine.video.seeking import STAMPED, Entry, Numbering, Selection, Timeline, beyond, scan
+from mien.engine.video.seeking import STAMPED, Entry, Numbering, Selection, Timeline, beyond, scan, zero_s
 
 logger = logging.getLogger("mien")
 
@@ -97,7 +97,7 @@ def open_stream(source: str, *, timeout_s: float | None = None) -> Iterator[tupl
         raise MediaError(f"{source}: cannot be opened ({error.strerror}): check the address and network") from error
     with container:
         tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
-        if not any(track.width for track in tracks):
+        if not any(getattr(track, "width", 0) for track in tracks):  # no attribute where libav knows no decoder
             raise MediaError(f"{source}: {_UNREADABLE if is_url else _why_unreadable(source)}")
         stream = max(tracks, key=lambda track: track.frames)  # an animated AVIF also has a still as a track
         check_pixels(source, stream.width, stream.height)
@@ -288,17 +288,11 @@ def video_timeline(source: str) -> Timeline | None:
 def _timeline(source: str, _modified_ns: int, _size: int) -> Timeline | None:
     # Each segment of a long video asks again: an hour takes 0.25 s to scan.
     with open_stream(source) as (container, stream):
-        known = scan(container, stream, _zero_s(container))
+        known = scan(container, stream, zero_s(container))
         entry = known.last_entry() if known else None
         if entry and _entered(container, stream, _Tally(Numbering(container, stream, entry)), entry) is None:
             return None  # the picture is refreshed in parts: no packet gives a whole one
         return known
-
-
-def _zero_s(container: InputContainer) -> Fraction:
-    """Return the stream time that a player shows as 0: where the first of the tracks starts, sound included."""
-    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
-    return min(starts, default=Fraction(0))
 
 
 class _Clock:
@@ -316,7 +310,7 @@ class _Clock:
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.unit_s = stream.time_base or Fraction(1, 1000)
-        self._start_s = _zero_s(container)
+        self._start_s = zero_s(container)
         is_promised = container.format.name in STAMPED
         self.promised_s = _promised_s(stream, self.unit_s) - float(self._start_s) if is_promised else 0.0
         # AVI knows no presentation time: with B-frames libav's guess goes back and forth, decoding order does not.
