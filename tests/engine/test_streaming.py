@@ -87,6 +87,12 @@ def test_a_pipeline_counts_frames_or_takes_their_numbers() -> None:
     assert pipeline(black, 1.1).frame == 41
 
 
+def test_a_password_in_a_url_is_shown_nowhere() -> None:
+    with pytest.raises(MediaError, match=r"rtsp://127\.0\.0\.1:9/door") as told:
+        list(stream("rtsp://admin:secret@127.0.0.1:9/door", detector=Slow(), timeout_s=2.0))
+    assert "secret" not in str(told.value)
+
+
 # --- the end
 
 

@@ -24,7 +24,7 @@ from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.threads import Ahead
 from mien.engine.tracking import Smoother, Tracker, load_tracker
 from mien.engine.video import expand, frames, probe, read_picture
-from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S
+from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S, without_password
 from mien.face.detectors import Detector, detect, load_detector
 
 Picture: TypeAlias = Any  # path, PIL image, or array: PIL is not imported to say so
@@ -237,9 +237,9 @@ def stream(
         read = frames(name, timeout_s=timeout_s, reconnect_s=reconnect_s, start_s=start_s, end_s=end_s, every_s=every_s)
         with closing(Ahead(read, may_drop=lambda frame: frame.is_live)) as ahead:
             for frame in ahead:
-                yield pipeline(frame.image, frame.time_s, source=name, frame=frame.index)
+                yield pipeline(frame.image, frame.time_s, source=without_password(name), frame=frame.index)
             if ahead.dropped:
-                log.warning("%s: %d frames were left out to keep up", name, ahead.dropped)
+                log.warning("%s: %d frames were left out to keep up", without_password(name), ahead.dropped)
 
 
 def watch(source: str | Path, function: Callable[[FrameResult], object], **options: Any) -> int:

@@ -16,7 +16,7 @@ from mien.core.errors import MediaError
 from mien.engine.video.camera import camera_frames
 from mien.engine.video.downloads import download_picture, is_picture_url
 from mien.engine.video.headers import Header, gif_frames
-from mien.engine.video.live import Closable, retried
+from mien.engine.video.live import Closable, Course, retried
 from mien.engine.video.pictures import (
     PAGE_S,
     check_content,
@@ -185,8 +185,10 @@ def _frames(
         yield Frame(0, 0.0, decode_picture(name, content, check_content(name, content)))
     elif kind == "url":
         yield from retried(
-            name,
-            lambda course: stream_frames(name, timeout_s=timeout_s, selection=selection, course=course),
+            without_password(name),
+            lambda course: _discreet(
+                name, stream_frames(name, timeout_s=timeout_s, selection=selection, course=course)
+            ),
             reconnect_s=reconnect_s,
             closed=closed,
         )
@@ -194,6 +196,24 @@ def _frames(
         yield from _picture_frames(name, selection)
     else:
         yield from stream_frames(name, selection=selection, entry=_entry(name, selection.start_s))
+
+
+def without_password(name: str) -> str:
+    """Return a source as it may be shown and written: a URL without user and password.
+
+    Examples
+    --------
+    >>> without_password("rtsp://admin:secret@door.local/stream1")
+    'rtsp://door.local/stream1'
+    """
+    return re.sub(r"(?<=://)[^/@]*@", "", name)
+
+
+def _discreet(name: str, stream: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+    try:
+        yield from stream
+    except MediaError as error:
+        raise MediaError(str(error).replace(name, without_password(name))) from error
 
 
 def _entry(name: str, start_s: float) -> Entry | None:
