@@ -184,14 +184,12 @@ def _frames(
         content = download_picture(name, timeout_s=timeout_s)
         yield Frame(0, 0.0, decode_picture(name, content, check_content(name, content)))
     elif kind == "url":
-        yield from retried(
-            without_password(name),
-            lambda course: _discreet(
-                name, stream_frames(name, timeout_s=timeout_s, selection=selection, course=course)
-            ),
-            reconnect_s=reconnect_s,
-            closed=closed,
-        )
+
+        def connected(course: Course) -> Generator[Frame, None, None]:
+            stream = stream_frames(name, timeout_s=timeout_s, selection=selection, course=course)
+            return _discreet(name, stream)
+
+        yield from retried(without_password(name), connected, reconnect_s=reconnect_s, closed=closed)
     elif _is_picture(name):
         yield from _picture_frames(name, selection)
     else:
