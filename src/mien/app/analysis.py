@@ -194,10 +194,10 @@ def analyze_sources(
             for name in names:
                 _read(name, run, bar, outcome)
                 bar.advance(everything)
+            if outputs.parts:
+                shutil.rmtree(outputs.parts, ignore_errors=True)
         except KeyboardInterrupt:  # how people end a camera: inside, so that writers close and the table is shown
             outcome.stopped = True
-    if outputs.parts and not (outcome.stopped or outcome.failures):
-        shutil.rmtree(outputs.parts, ignore_errors=True)
     return outcome
 
 
