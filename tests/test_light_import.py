@@ -30,6 +30,7 @@ def loaded(statement: str, path: Path | None = None) -> set[str]:
         "import mien",
         "import mien.engine.recognizer",
         "import mien.engine.pipeline",
+        "import mien.compat",
         "import mien.app.cli",
         "import mien; mien.load().card; mien.analyze; mien.stream",
     ],

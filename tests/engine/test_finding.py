@@ -10,7 +10,7 @@ import pytest
 from crossings import crossings, rendered, standing
 
 from mien.core.types import ByteArray, Faces, FloatArray
-from mien.engine.finding import GLANCE_PX, LOOK_EVERY_S, WINDOW_PX, Finder
+from mien.engine.finding import GLANCE_EVERY_S, GLANCE_PX, LOOK_EVERY_S, WINDOW_PX, Finder
 from mien.engine.pipeline import Pipeline
 from mien.engine.tracking import MotionTracker
 from mien.face.detectors import load_detector
@@ -47,12 +47,12 @@ def picture(*corners: tuple[int, int]) -> ByteArray:
 def test_the_whole_picture_is_searched_on_a_schedule_and_windows_between() -> None:
     detector = Counting()
     finder = Finder(detector)
-    for frame in range(31):
+    for frame in range(121):
         (box,) = finder.find(picture((300 + 4 * frame, 200)), frame / 30).boxes_xyxy
         assert box.tolist() == [300 + 4 * frame, 200, 380 + 4 * frame, 280]
-    assert detector.asked.count(640) == 1 + round(1 / LOOK_EVERY_S)
-    assert detector.asked.count(WINDOW_PX) == 31
-    assert set(detector.asked) == {640, WINDOW_PX}
+    assert detector.asked.count(640) == 1 + round(4 / LOOK_EVERY_S)
+    assert detector.asked.count(GLANCE_PX) == 2 * (round(LOOK_EVERY_S / GLANCE_EVERY_S) - 1)
+    assert detector.asked.count(WINDOW_PX) == 121
 
 
 def test_who_is_lost_is_searched_everywhere_in_the_same_frame() -> None:
@@ -74,7 +74,7 @@ def test_a_newcomer_is_found_within_the_schedule() -> None:
     finder = Finder(Counting())
     counts = [len(finder.find(picture((100, 100), *[(900, 300)][: frame > 2]), frame / 30)) for frame in range(20)]
     assert counts == sorted(counts)
-    assert counts.index(2) / 30 <= 3 / 30 + LOOK_EVERY_S
+    assert counts.index(2) / 30 <= 3 / 30 + GLANCE_EVERY_S
 
 
 def test_who_was_hidden_is_searched_more_often() -> None:

@@ -192,6 +192,8 @@ def test_the_annotated_video_is_joined_from_segments_and_those_kept_are_not_draw
     assert len(drawn(tmp_path / "cut.mp4")) == 30
     video = SegmentedVideo(tmp_path / "joined.mp4", parts, tmp_path / "kept")
     assert [video.has(part) for part in parts] == [True, False, False]
+    hiding = SegmentedVideo(tmp_path / "hiding.mp4", parts, tmp_path / "kept", blur=True)
+    assert not any(hiding.has(part) for part in parts)  # those drawn without blur show faces
     with video:
         for result in results:
             video.write(result if result.time_s >= 4 else replace(result, image=None))

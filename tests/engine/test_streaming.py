@@ -73,6 +73,15 @@ def test_a_camera_is_never_queued_and_what_is_dropped_is_told(caplog: pytest.Log
     assert f"camera:0: {100 - len(numbers)} frames were left out to keep up" in caplog.text
 
 
+@pytest.mark.usefixtures("live")
+def test_what_was_dropped_is_told_also_when_a_stream_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "mien"):
+        results = stream("camera:0", detector=Slow(0.05))
+        assert [next(results).frame for _ in range(4)] != [0, 1, 2, 3]
+        results.close()
+    assert "frames were left out to keep up" in caplog.text
+
+
 def test_a_part_of_a_video_keeps_its_numbers_and_times(clip: Path) -> None:
     results = list(stream(clip, detector=Slow(), start_s=0.4, end_s=1.2, every_s=0.2))
     assert [(result.frame, result.time_s) for result in results] == [(10, 0.4), (15, 0.6), (20, 0.8), (25, 1.0)]

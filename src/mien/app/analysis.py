@@ -1,6 +1,6 @@
 """What ``mien analyze`` does: sources in, tables and annotated media out, one failure never stops the rest.
 
-A video longer than two segments is read in segments that are kept beside the first output, in ``.NAME.parts``: the same
+A video longer than one segment is read in segments that are kept beside the first output, in ``.NAME.parts``: the same
 command, given again after it was stopped or killed, goes on there. They are removed once all is done.
 """
 
@@ -207,6 +207,8 @@ class _Run:
     def __init__(
         self, names: Sequence[str], recognizer: Recognizer, options: Options, outputs: Outputs, stack: ExitStack
     ) -> None:
+        if outputs.subtitles and len(names) > 1:
+            raise OptionError(f"{outputs.subtitles}: subtitles are of one video, not of {len(names)} sources: name one")
         self._recognizer, self._options, self._outputs = recognizer, options, outputs
         self._detector = load_detector(options.detector)
         self._tables = [stack.enter_context(table) for table in _tables(outputs, recognizer, options)] if names else []

@@ -4,6 +4,7 @@
 
     MienError
     ├── MediaError        a picture, video, camera or URL cannot be read
+    │   └── PictureError  of mien.compat: a picture cannot be read, or has no face (also a ValueError)
     ├── DatasetError      a data set is missing, incomplete or malformed
     ├── ModelError        a model file is no ONNX, has no card, or does not fit
     ├── OutputError       a result cannot be written

@@ -14,10 +14,11 @@ from mien.face.detectors import Detector, ScalableDetector, detect, without_over
 
 Point: TypeAlias = npt.NDArray[np.float64]
 
-LOOK_EVERY_S = 0.5  # at the whole picture, for who has come
+LOOK_EVERY_S = 2.0  # at the whole picture, for who is far away
+GLANCE_EVERY_S = 0.5  # at the whole picture, smaller, for who has come
 SEARCH_EVERY_S, SEARCH_FOR_S = 0.1, 1.0  # once a face is gone: whoever was hidden comes back before the id is forgotten
 WINDOW_PX = 160  # long side in which a window is searched: 2.6 ms, where the whole picture costs 35 (one thread)
-GLANCE_PX = 320  # of the whole picture while nobody is there: 7 ms
+GLANCE_PX = 320  # long side of the picture at a glance: 7 ms
 MARGIN = 2.4  # of a window, in units of the longer side of its face
 DRIFT = 0.08  # of a window's side: a face that moves less keeps its window, so that a still face has a still box
 RESIZE = 1.2
@@ -76,10 +77,11 @@ class _Window:
 class Finder:
     """Finds the faces of each frame of one stream.
 
-    The whole picture is searched every half second, at a cut, and as soon as a face is lost. The boxes come from a
-    window around each face, searched at one scale: they stay still where the face does. While nobody is there the
-    picture is searched smaller, so that who comes close to a camera is found at once. Where windows would cost more
-    than the picture, and by a detector that cannot look closer (it has no ``at``), each frame is searched whole.
+    The whole picture is searched every two seconds, at a cut, and as soon as a face is lost; at a glance, which misses
+    faces below a twentieth of the picture's long side, every half second, and in every frame while nobody is there. The
+    boxes come from a window around each face, searched at one scale: they stay still where the face does. Where windows
+    would cost more than the picture, and by a detector that cannot look closer (it has no ``at``), each frame is
+    searched whole.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ class Finder:
     def __init__(self, detector: Detector) -> None:
         self._whole = detector
         self._windows: list[_Window] = []
-        self._looked_s, self._missed_s = np.inf, -np.inf
+        self._looked_s, self._glanced_s, self._missed_s = np.inf, np.inf, -np.inf
         if callable(getattr(detector, "at", None)):
             scalable = cast("ScalableDetector", detector)
             self._near, self._glance = scalable.at(WINDOW_PX), scalable.at(GLANCE_PX)
@@ -118,11 +120,11 @@ class Finder:
         """
         is_searching = time_s - self._missed_s < SEARCH_FOR_S
         is_due = not 0 <= time_s - self._looked_s < (SEARCH_EVERY_S if is_searching else LOOK_EVERY_S)
-        found = None if is_due or not self._whole_px else self._followed(image_rgb)
+        found = None if is_due or not self._whole_px else self._followed(image_rgb, time_s)
         if found is None:
             before = len(self._windows)
             found = self._looked(image_rgb)
-            self._looked_s = time_s
+            self._looked_s = self._glanced_s = time_s
             if len(found) < before:
                 self._missed_s = time_s
         return found
@@ -136,12 +138,14 @@ class Finder:
         closer = [window.find(self._near, image_rgb) or face for window, face in zip(self._windows, whole, strict=True)]
         return self._kept(_together(closer)) or self._kept(whole) or whole
 
-    def _followed(self, image_rgb: ByteArray) -> Faces | None:
+    def _followed(self, image_rgb: ByteArray, time_s: float) -> Faces | None:
         """Return the faces that were there a frame ago; None if one of them is lost, or one has come."""
-        if not self._windows:
-            return None if len(detect(self._glance, image_rgb)) else Faces.empty()
         if not self._are_cheap(image_rgb):
             return None
+        if not self._windows or time_s - self._glanced_s >= GLANCE_EVERY_S:
+            self._glanced_s = time_s
+            if len(detect(self._glance, image_rgb)) > len(self._windows):
+                return None
         seen = [window.find(self._near, image_rgb) for window in self._windows]
         return None if None in seen else self._kept(_together(seen))
 

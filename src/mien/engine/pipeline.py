@@ -46,7 +46,7 @@ class Pipeline:
         Name or path as :func:`mien.load` takes it, or what it returned.
     tracker : {"default"}, Tracker or None
         What gives ids. None takes each frame for itself: no ids, no smoothing, the whole picture searched for faces;
-        with ids, that is done every half second and when a face is lost (:class:`mien.engine.finding.Finder`).
+        with ids, that is done on a schedule and when a face is lost (:class:`mien.engine.finding.Finder`).
     smoothing_s : float
         Half-life of past answers in seconds; 0 turns smoothing off.
 
@@ -236,10 +236,12 @@ def stream(
         pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s)
         read = frames(name, timeout_s=timeout_s, reconnect_s=reconnect_s, start_s=start_s, end_s=end_s, every_s=every_s)
         with closing(Ahead(read, may_drop=lambda frame: frame.is_live)) as ahead:
-            for frame in ahead:
-                yield pipeline(frame.image, frame.time_s, source=without_password(name), frame=frame.index)
-            if ahead.dropped:
-                log.warning("%s: %d frames were left out to keep up", without_password(name), ahead.dropped)
+            try:
+                for frame in ahead:
+                    yield pipeline(frame.image, frame.time_s, source=without_password(name), frame=frame.index)
+            finally:
+                if ahead.dropped:
+                    log.warning("%s: %d frames were left out to keep up", without_password(name), ahead.dropped)
 
 
 def watch(source: str | Path, function: Callable[[FrameResult], object], **options: Any) -> int:

@@ -370,4 +370,5 @@ class SegmentedVideo(Writer):
             part.close()
 
     def _place(self, segment: Segment) -> Path:
-        return self._folder / f"{segment.number:05}{self.path.suffix.lower()}"
+        kind = "blurred" if self._blur else "plain"  # a part of the other kind must not show who is to be hidden
+        return self._folder / f"{segment.number:05}.{kind}{self.path.suffix.lower()}"
