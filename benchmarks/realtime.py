@@ -100,7 +100,7 @@ SECTIONS = {
     "stages": (
         "Stages",
         "1280x720, one face. The pipeline does all but the last three for every frame, and searches the whole picture "
-        "every half second. Pictures are drawn only where somebody asks for them; a file is decoded in a thread of its "
+        "on a schedule. Pictures are drawn only where somebody asks for them; a file is decoded in a thread of its "
         "own. Nine frames of ten take at most p90.",
     ),
     "frames": (

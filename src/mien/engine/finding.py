@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.types import ByteArray, Faces, FloatArray
-from mien.face.detectors import Detector, ScalableDetector, detect, without_overlaps
+from mien.face.boxes import without_overlaps
+from mien.face.detectors import Detector, ScalableDetector, detect
 
 Point: TypeAlias = npt.NDArray[np.float64]
 

