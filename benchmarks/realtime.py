@@ -1,7 +1,7 @@
 """How fast a stream is read, what it takes of time and memory, and whether ids stay: the figures of real time.
 
 ``python benchmarks/realtime.py [--out DIR] [--quick] [--fer PYTHON]`` writes realtime.json and realtime.md, by default
-to docs/results. It takes about a quarter of an hour; ``--quick`` takes seconds, shows that all works, and its figures
+to docs/results. It takes about eight minutes; ``--quick`` takes seconds, shows that all works, and its figures
 mean nothing. Nothing else should run meanwhile: the first load in the file tells. Memory is read as Linux tells it.
 
 The faces are one NASA portrait on a wall lit from one side, swaying as people do, at 25 frames a second. The program
@@ -92,7 +92,7 @@ class Effort:
     crossings: int | None
 
 
-FULL = Effort(50, 250, period=50, batches=50, starts=5, memory=20_000, memory_every=1000, crossings=None)
+FULL = Effort(50, 100, period=50, batches=50, starts=5, memory=20_000, memory_every=1000, crossings=None)
 QUICK = Effort(1, 3, period=4, batches=2, starts=1, memory=300, memory_every=100, crossings=100)
 
 SECTIONS = {
