@@ -86,10 +86,10 @@ def test_after_a_kill_the_same_command_ends_as_an_unbroken_run(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.mp4", "events.csv", "rows.csv"]
 
 
-def test_ctrl_c_writes_what_was_read_and_the_same_command_goes_on(
+def test_a_stop_writes_what_was_read_and_the_same_command_goes_on(
     long_video: Path, unbroken: Path, tmp_path: Path
 ) -> None:
-    killed_after(started(long_video, tmp_path), 1, tmp_path, signal.SIGINT)
+    killed_after(started(long_video, tmp_path), 1, tmp_path, signal.SIGTERM)  # SIGINT is ignored behind nohup
     whole, part = rows(unbroken), rows(tmp_path)
     assert 100 < len(part) < len(whole)
     assert part == whole[: len(part)]

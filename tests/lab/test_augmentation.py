@@ -52,7 +52,7 @@ def test_faces_of_a_batch_are_changed_each_in_its_own_way(name: str) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(OptionError, match="no augmentation 'heavy': expected one of none, geometry, mild, full"):
+    with pytest.raises(OptionError, match="no augmentation 'heavy': expected one of none, geometry, light, mild, full"):
         augmenter("heavy")
 
 
