@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -453,7 +454,6 @@ def test_pandas_is_asked_for_only_where_it_is_needed(clip: Path, monkeypatch: py
 
 
 def test_rows_become_a_data_frame(clip: Path, detector: FER) -> None:
-    pandas = pytest.importorskip("pandas")
     video = Video(clip)
     rows = video.analyze(detector)
     df = video.to_pandas(rows)

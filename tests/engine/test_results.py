@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import json
@@ -16,6 +15,7 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from read_back import files_in, read_table
 
 import mien
 from mien.core.errors import DatasetError, MienError, MissingExtraError, OptionError, OutputError
@@ -66,33 +66,6 @@ def write_until(error: type[BaseException], writer: Writer, results: list[FrameR
         for result in results:
             writer.write(result)
         raise error
-
-
-def read_csv(path: Path) -> list[Row]:
-    """Return the rows with numbers where mien writes numbers and None for empty cells."""
-    with path.open(encoding="utf-8", newline="") as file:
-        texts = list(csv.DictReader(file))
-    whole, text = ("frame", "track_id", "face"), ("source", "expression")
-    return [
-        {
-            name: None if value == "" else value if name in text else int(value) if name in whole else float(value)
-            for name, value in row.items()
-        }
-        for row in texts
-    ]
-
-
-def read_table(path: Path) -> list[Row]:
-    if path.suffix == ".csv":
-        return read_csv(path)
-    if path.suffix == ".parquet":
-        rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
-        return rows
-    return read_jsonl(path)[1]
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 # ---------------------------------------------------------------------------------------------------------- tables

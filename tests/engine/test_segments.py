@@ -86,13 +86,17 @@ def test_what_cannot_be_entered_in_the_middle_has_no_segments(tmp_path: Path) ->
     assert reading(write_video(tmp_path / "a.avi", shades(100), rate=10)).segments() == []
 
 
-def test_a_reading_has_another_name_when_anything_changes(tmp_path: Path) -> None:
+def test_a_reading_has_another_name_when_anything_changes(tmp_path: Path, recognizer: Recognizer) -> None:
     clip = write_video(tmp_path / "a.mp4", shades(4))
-    names = [reading(clip).key(), reading(clip, every_s=0.5).key(), reading(clip, end_s=9.0).key()]
+    names = [
+        reading(clip).key(recognizer),
+        reading(clip, every_s=0.5).key(recognizer),
+        reading(clip, end_s=9.0).key(recognizer),
+    ]
     write_video(clip, shades(5))
-    names.append(reading(clip).key())
+    names.append(reading(clip).key(recognizer))
     assert len(set(names)) == 4
-    assert reading(clip).key() == names[-1]
+    assert reading(clip).key(recognizer) == names[-1]
 
 
 # --- what is kept

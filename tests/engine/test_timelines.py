@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +14,11 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from read_back import files_in, read_table
 from scenes import LABELS, film, result_of, showing
 
 from mien.core.errors import MienError, OptionError, OutputError
-from mien.core.types import FrameResult, Row
+from mien.core.types import FrameResult
 from mien.engine.events import (
     EVENT_COLUMNS,
     Event,
@@ -69,29 +69,6 @@ def write_until_error(writer: Writer, results: Sequence[FrameResult]) -> None:
 
 def found_by(finder: Any, results: Sequence[FrameResult]) -> list[Any]:
     return [found for result in results for found in finder.update(result)] + list(finder.close())
-
-
-def read_csv(path: Path) -> list[Row]:
-    def value(name: str, text: str) -> object:
-        if not text or name in ("source", "expression"):
-            return text or None
-        return int(text) if name in ("track_id", "frames", "second") else float(text)
-
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def read_table(path: Path) -> list[Row]:
-    if path.suffix == ".csv":
-        return read_csv(path)
-    if path.suffix == ".parquet":
-        rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
-        return rows
-    return read_jsonl(path)[1]
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 # ---------------------------------------------------------------------------------------------------------- tables

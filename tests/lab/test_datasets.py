@@ -33,7 +33,6 @@ from mien.lab.datasets import (
     load_folders,
     manifest,
     not_a_face,
-    paper_set,
     split_by_subject,
     with_splits,
 )
@@ -615,6 +614,6 @@ def test_real_ck48_and_paper_set(data_dir: Path, real_fer2013: FaceDataset) -> N
         assert len(test) == 140
 
 
-def test_paper_set_reads_a_directory(tmp_path: Path) -> None:
+def test_a_directory_without_what_the_paper_set_needs(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"has none of CK\+48"):
-        paper_set(tmp_path, seed=0)
+        find_data(tmp_path).need("ck48")

@@ -41,7 +41,7 @@ from mien.engine.results import Table as ResultTable
 from mien.engine.results.writer import STDOUT
 from mien.engine.segments import Reading, Segment, SegmentedVideo, in_segments
 from mien.engine.threads import Behind
-from mien.engine.video import expand, probe
+from mien.engine.video import Source, expand, probe
 from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S, without_password
 from mien.face.detectors import load_detector, resolve
 
@@ -125,15 +125,19 @@ class Options:
     workers: int = 1
     blur: bool = False
 
+    @property
+    def times(self) -> dict[str, float]:
+        """The seconds that numbers depend on."""
+        return {name: getattr(self, name) for name in ("smoothing_s", "start_s", "end_s", "every_s")}
+
     def told(self) -> dict[str, Any]:
         """Return what a table's header tells of them: all that its numbers depend on."""
-        told = {name: getattr(self, name) for name in ("smoothing_s", "start_s", "end_s", "every_s")}
-        return {"detector": resolve(self.detector)} | told | {"end_s": None if isinf(self.end_s) else self.end_s}
+        end_s = None if isinf(self.end_s) else self.end_s
+        return {"detector": resolve(self.detector)} | self.times | {"end_s": end_s}
 
     def reading(self, name: str, recognizer: Recognizer) -> Reading:
         """Return how a video is read."""
-        numbers = {number: getattr(self, number) for number in ("smoothing_s", "start_s", "end_s", "every_s")}
-        return Reading(name, str(recognizer.model.path), resolve(self.detector), **numbers)
+        return Reading(name, str(recognizer.model.path), resolve(self.detector), **self.times)
 
 
 @dataclass
@@ -219,22 +223,22 @@ class _Run:
         self._parts = outputs.parts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
     @contextmanager
-    def results(self, name: str) -> Iterator[tuple[Iterator[FrameResult], list[Writer]]]:
+    def results(self, source: Source) -> Iterator[tuple[Iterator[FrameResult], list[Writer]]]:
         """Give the results of a source, and what they are to be written to."""
-        reading = self._options.reading(name, self._recognizer)
-        segments = reading.segments() if probe(name).kind == "video" else []
+        reading = self._options.reading(source.name, self._recognizer)
+        segments = reading.segments() if source.kind == "video" else []
         with ExitStack() as stack:
             if segments:
                 results, video = self._in_segments(reading, segments)
             else:
-                results, video = self._stream(name), None
+                results, video = self._stream(source.name), None
             writers = [*self._tables, stack.enter_context(video) if video else self._annotation]
             yield stack.enter_context(closing(results)), [writer for writer in writers if writer]
 
     def _in_segments(
         self, reading: Reading, segments: Sequence[Segment]
     ) -> tuple[Generator[FrameResult, None, None], SegmentedVideo | None]:
-        folder, video = self._parts / reading.key(), None
+        folder, video = self._parts / reading.key(self._recognizer), None
         path = self._outputs.annotate
         if path is not None:
             if isinstance(self._annotation, AnnotatedFolder):
@@ -256,9 +260,9 @@ class _Run:
             name,
             detector=self._detector,
             model=self._recognizer,
-            smoothing_s=options.smoothing_s,
             timeout_s=options.timeout_s,
             reconnect_s=options.reconnect_s,
+            smoothing_s=options.smoothing_s,
             start_s=options.start_s,
             end_s=options.end_s,
             every_s=options.every_s,
@@ -323,8 +327,9 @@ def _read(name: str, run: _Run, bar: Progress, outcome: Outcome) -> None:
             writer.write(result)
 
     try:
-        with run.results(name) as (results, writers), Behind(write) as output:
-            for result in _watched(bar, name, results):
+        source = probe(name)
+        with run.results(source) as (results, writers), Behind(write) as output:
+            for result in _watched(bar, source, results):
                 summary.add(result)
                 output.put(result)
     except MediaError as error:
@@ -347,13 +352,12 @@ def _bar(console: Console) -> Iterator[Progress]:
         yield bar
 
 
-def _watched(bar: Progress, name: str, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
+def _watched(bar: Progress, source: Source, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
     """Yield results while a bar shows how far they are and what was seen last."""
-    known = probe(name)
-    if known.frame_count == 1:
+    if source.frame_count == 1:
         yield from results
         return
-    task = bar.add_task(printable(Path(name).name or name), total=known.frame_count, now="")
+    task = bar.add_task(printable(Path(source.name).name or source.name), total=source.frame_count, now="")
     try:
         for result in results:
             bar.update(task, advance=1, now=" ".join(result.faces.expressions))

@@ -41,6 +41,7 @@ from mien.lab.evaluation import (
     confused_pairs,
     evaluate,
     in_batches,
+    range_text,
     risk_coverage,
     robustness,
     score_text,
@@ -252,20 +253,16 @@ def _figures(one: Measured) -> list[tuple[str, str]]:
 
 def _pair_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return [
-        (pair.label, pair.answer, f"{100 * pair.share.value:.1f}", _interval(pair.share))
+        (pair.label, pair.answer, f"{100 * pair.share.value:.1f}", range_text(pair.share))
         for pair in confused_pairs(evaluation)
     ]
 
 
 def _robustness_rows(rows: list[Robustness]) -> list[tuple[str, ...]]:
     return [
-        (row.condition, f"{100 * row.accuracy.value:.1f}", f"{100 * row.drop.value:.1f}", _interval(row.drop))
+        (row.condition, f"{100 * row.accuracy.value:.1f}", f"{100 * row.drop.value:.1f}", range_text(row.drop))
         for row in rows
     ]
-
-
-def _interval(score: Score) -> str:
-    return f"{100 * score.low:.1f} to {100 * score.high:.1f}"
 
 
 def _markdown(one: Measured) -> str:

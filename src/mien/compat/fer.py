@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.compat.reading import Picture, expressions, find, log, read_any, rectangles, top, warn_of_ignored
-from mien.core.errors import MediaError, MissingExtraError, OptionError
+from mien.core.errors import MediaError, OptionError
 from mien.core.preprocess import boxes_around
-from mien.core.types import ByteArray, FloatArray, Row
+from mien.core.types import ByteArray, FloatArray, Row, pandas_if_any
 from mien.engine.results.writer import write_whole
 from mien.engine.video import frames, probe
 
@@ -260,13 +260,11 @@ class Video:
         MissingExtraError
             If pandas is not installed; mien itself never needs it.
         """
-        try:
-            from pandas import DataFrame
-        except ImportError as error:
-            raise MissingExtraError("pandas", "pandas") from error
-        if isinstance(data, DataFrame):
+        pandas = pandas_if_any()
+        if isinstance(data, pandas.DataFrame):
             return data
-        return self.get_first_face(DataFrame(data)) if self.first_face_only else DataFrame(data)
+        frame = pandas.DataFrame(data)
+        return self.get_first_face(frame) if self.first_face_only else frame
 
     @staticmethod
     def get_first_face(df: pandas.DataFrame) -> pandas.DataFrame:

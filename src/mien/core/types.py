@@ -220,11 +220,22 @@ class Faces:
         MissingExtraError
             If pandas is not installed; mien itself never needs it.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingExtraError("pandas", "pandas") from error
-        return pandas.DataFrame(self.to_dicts(), columns=[*FACE_COLUMNS, *self.labels])
+        return pandas_if_any().DataFrame(self.to_dicts(), columns=[*FACE_COLUMNS, *self.labels])
+
+
+def pandas_if_any() -> Any:
+    """Return the module pandas where the user has it; mien itself never needs it.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise MissingExtraError("pandas", "pandas") from error
+    return pandas
 
 
 def _same(first: object, second: object) -> bool:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from mien.core.types import ByteArray, Faces, FloatArray
-from mien.face.boxes import without_overlaps
+from mien.face.boxes import Floats, centers_and_sizes, without_overlaps
 from mien.face.detectors import Detector, ScalableDetector, detect
-
-Point: TypeAlias = npt.NDArray[np.float64]
 
 LOOK_EVERY_S = 2.0  # at the whole picture, for who is far away
 GLANCE_EVERY_S = 0.5  # at the whole picture, smaller, for who has come
@@ -38,15 +35,14 @@ class _Window:
         Of the face when it was seen last.
     """
 
-    middle: Point
+    middle: Floats
     side_px: float
-    center: Point
+    center: Floats
 
     @classmethod
     def around(cls, box_xyxy: FloatArray) -> _Window:
-        box = box_xyxy.astype(np.float64)
-        center = (box[:2] + box[2:]) / 2
-        return cls(center, MARGIN * float((box[2:] - box[:2]).max()), center)
+        center, _ = centers_and_sizes(box_xyxy)
+        return cls(center, MARGIN * float((box_xyxy[2:] - box_xyxy[:2]).max()), center)
 
     def followed(self, box_xyxy: FloatArray) -> _Window:
         """Return the window for the next frame: this one, unless the face has left its middle or changed its size."""
@@ -57,7 +53,7 @@ class _Window:
 
     def holds(self, box_xyxy: FloatArray) -> bool:
         """Return whether a box is that of its face."""
-        center = _Window.around(box_xyxy).center
+        center, _ = centers_and_sizes(box_xyxy)
         return bool(np.abs(center - self.center).max() < self.side_px / MARGIN / 2)
 
     def find(self, detector: Detector, image_rgb: ByteArray) -> Faces | None:
@@ -71,7 +67,7 @@ class _Window:
         if not len(seen):
             return None
         boxes = seen.boxes_xyxy + np.array([left, top, left, top], np.float32)
-        farness = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - self.center, axis=1)
+        farness = np.linalg.norm(centers_and_sizes(boxes)[0] - self.center, axis=1)
         return replace(seen, boxes_xyxy=boxes)[int(farness.argmin())]
 
 

@@ -28,6 +28,7 @@ from mien.engine.recognizer import Recognizer, load
 from mien.engine.results import AnnotatedVideo, Writer, join_videos
 from mien.engine.results.writer import make_folder, whole_file
 from mien.engine.video import Frame, frames, timeline
+from mien.face.boxes import centers_and_sizes
 
 SEGMENT_S = 60.0
 WARM_UP_S = 5.0
@@ -78,12 +79,12 @@ class Reading:
     end_s: float
     every_s: float
 
-    def key(self) -> str:
+    def key(self, recognizer: Recognizer) -> str:
         """Return a name for this very reading: of this file as it is now, with these options and weights."""
         state = Path(self.source).stat()
-        parts = (*astuple(self), mien.__version__, str(Path(self.source).resolve()), state.st_size, state.st_mtime_ns)
-        weights = hashlib.sha256(Path(self.model).read_bytes()).hexdigest()
-        return hashlib.sha256(repr((parts, weights)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        file = (str(Path(self.source).resolve()), state.st_size, state.st_mtime_ns)
+        parts = (*astuple(self), *file, recognizer.model.sha256, mien.__version__)
+        return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
     def segments(self) -> list[Segment]:
         """Return the parts in which it is read; none where it is short, or cannot be entered in the middle."""
@@ -210,11 +211,11 @@ def _same_people(here: Faces, there: Faces | None) -> Iterator[tuple[int, int]]:
     """Yield pairs of ids, of this segment and of the whole, whose faces are at one place in one frame."""
     if there is None or not len(there):
         return
-    centers = (there.boxes_xyxy[:, :2] + there.boxes_xyxy[:, 2:]) / 2
-    for track_id, box in zip(_ids(here).tolist(), here.boxes_xyxy, strict=True):
-        farness = np.linalg.norm(centers - (box[:2] + box[2:]) / 2, axis=1)
+    centers, _ = centers_and_sizes(there.boxes_xyxy)
+    for track_id, center, size in zip(_ids(here).tolist(), *centers_and_sizes(here.boxes_xyxy), strict=True):
+        farness = np.linalg.norm(centers - center, axis=1)
         nearest = int(farness.argmin())
-        if farness[nearest] < SAME_PLACE * np.sqrt(np.prod(box[2:] - box[:2])):
+        if farness[nearest] < SAME_PLACE * size:
             yield track_id, int(_ids(there)[nearest])
 
 
@@ -322,15 +323,12 @@ class SegmentedVideo(Writer):
     segments : sequence of Segment
     folder : Path
         Where segments are kept.
-    bars, blur : bool
-        As :class:`mien.engine.results.AnnotatedVideo` takes them.
+    blur : bool
+        As :class:`mien.engine.results.AnnotatedVideo` takes it.
     """
 
-    def __init__(
-        self, path: str | Path, segments: Sequence[Segment], folder: Path, *, bars: bool = True, blur: bool = False
-    ) -> None:
-        self.path, self._segments, self._folder = Path(path), segments, folder
-        self._bars, self._blur = bars, blur
+    def __init__(self, path: str | Path, segments: Sequence[Segment], folder: Path, *, blur: bool = False) -> None:
+        self.path, self._segments, self._folder, self._blur = Path(path), segments, folder, blur
         self._starts = [segment.start_s for segment in segments]
         self._parts: list[Path] = []
         self._part: AnnotatedVideo | None = None
@@ -347,9 +345,7 @@ class SegmentedVideo(Writer):
             self._end()
             self._parts.append(place)
             if not place.exists():
-                self._part = AnnotatedVideo(
-                    place, bars=self._bars, blur=self._blur, sound=False, start_s=self._starts[0]
-                )
+                self._part = AnnotatedVideo(place, blur=self._blur, sound=False, start_s=self._starts[0])
         if self._part is not None:
             self._part.write(result)
         self._source = result.source

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from mien.core.errors import OptionError
 from mien.core.types import Faces, FloatArray
+from mien.face.boxes import Floats, centers_and_sizes
 
 LOST_AFTER_S = 1.0 + 1e-6  # one second, whatever rounding makes of the difference of two times
 REACH = 0.65  # of a face's size: how far from where it is expected a face may be found
@@ -17,8 +17,6 @@ REACH_GROWTH = 2.0  # face sizes a second, while it is not seen
 NOISE = 0.04  # of a face's size: spread of a detector's box around the face
 SPEED = 1.5  # face sizes a second: spread of people's velocities
 MOTION_LIFE_S = 1.0
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class Tracker(Protocol):
@@ -41,7 +39,7 @@ class _Track:
     def __init__(self, track_id: int, box_xyxy: FloatArray, time_s: float) -> None:
         self.track_id = track_id
         self.seen_s = time_s
-        center, self.size = _center_and_size(box_xyxy)
+        center, self.size = centers_and_sizes(box_xyxy)
         self._state = np.stack([center, np.zeros(2)])  # position and velocity a second
         self._covariance = np.diag([NOISE**2, SPEED**2])  # of each axis
 
@@ -51,7 +49,7 @@ class _Track:
 
     def see(self, box_xyxy: FloatArray, time_s: float) -> None:
         """Take a face as this person's."""
-        center, size = _center_and_size(box_xyxy)
+        center, size = centers_and_sizes(box_xyxy)
         motion = _motion(time_s - self.seen_s)
         covariance = motion @ self._covariance @ motion.T
         covariance[1, 1] += SPEED**2 * (1 - motion[1, 1] ** 2)  # what keeps speeds about SPEED
@@ -122,7 +120,7 @@ class MotionTracker:
         """Return how far each face is from where each track expects its own, (tracks, faces); above 1 out of reach."""
         if not self._tracks or not len(boxes_xyxy):
             return np.empty((len(self._tracks), len(boxes_xyxy)))
-        centers, sizes = _center_and_size(boxes_xyxy)
+        centers, sizes = centers_and_sizes(boxes_xyxy)
         expected = np.stack([track.expected(time_s) for track in self._tracks])
         known = np.array([track.size for track in self._tracks])
         unseen_s = np.array([time_s - track.seen_s for track in self._tracks])
@@ -139,13 +137,6 @@ class MotionTracker:
         else:
             track.see(box_xyxy, time_s)
         return track.track_id
-
-
-def _center_and_size(boxes_xyxy: FloatArray) -> tuple[Floats, Any]:
-    """Return centers (..., 2) of boxes and the square roots of their areas (...,)."""
-    boxes = np.asarray(boxes_xyxy, np.float64)
-    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 1e-3)
-    return (boxes[..., :2] + boxes[..., 2:]) / 2, np.sqrt(sides.prod(axis=-1))
 
 
 class Smoother:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mien.core.types import ByteArray, FloatArray
+
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 def working_picture(image_rgb: ByteArray, long_side_px: int) -> ByteArray:
@@ -24,6 +28,13 @@ def source_boxes(boxes_xywh: npt.ArrayLike, working: ByteArray, image_rgb: ByteA
     scale = np.array(image_rgb.shape[1::-1], np.float32) / np.array(working.shape[1::-1], np.float32)
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     return np.asarray(corners * np.tile(scale, 2), np.float32)
+
+
+def centers_and_sizes(boxes_xyxy: FloatArray) -> tuple[Floats, Any]:
+    """Return the centers, (..., 2), of boxes, and their sizes (...,): the square roots of their areas, above 0."""
+    boxes = np.asarray(boxes_xyxy, np.float64)
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 1e-3)
+    return (boxes[..., :2] + boxes[..., 2:]) / 2, np.sqrt(sides.prod(axis=-1))
 
 
 def without_overlaps(boxes_xyxy: FloatArray, weights: FloatArray) -> list[int]:

@@ -17,12 +17,12 @@ import torch
 
 from mien.core.errors import OptionError
 from mien.core.labels import EXPRESSIONS
-from mien.core.model import INPUT_NAME
+from mien.core.model import INPUT_NAME, Score
 from mien.core.types import FloatArray
 from mien.engine.processes import Stopped, side_by_side
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import FaceDataset, find_data, load_fer2013
-from mien.lab.evaluation import evaluate, fit_temperature
+from mien.lab.evaluation import evaluate, fit_temperature, range_text
 from mien.lab.graph import ExportedNet, graph_of, run_in_batches, with_one_head
 from mien.lab.models import ARCHITECTURES, FaceNet, megaflops, parameter_count
 from mien.lab.processes import one_thread
@@ -270,7 +270,7 @@ COLUMNS = (
 )
 
 
-def interval_text(score: dict[str, float]) -> str:
+def interval_text(score: dict[str, Any]) -> str:
     """Return a share with its interval in percent."""
-    value, low, high = (f"{100 * score[key]:.1f}" for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+    measured = Score(**score)
+    return f"{100 * measured.value:.1f} ({range_text(measured)})"

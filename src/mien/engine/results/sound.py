@@ -92,7 +92,7 @@ def _enter(container: InputContainer, pictures: VideoStream, time_s: Fraction) -
 
 
 def _packets(
-    source: str, container: InputContainer, tracks: dict[int, _Track], zero_s: Fraction, end_s: float
+    source: str, container: InputContainer, tracks: dict[int, _Track], began_s: Fraction, end_s: float
 ) -> Iterator[Packet[AudioStream]]:
     running, last_s, damaged = dict(tracks), dict.fromkeys(tracks, -math.inf), 0
     try:
@@ -100,7 +100,7 @@ def _packets(
             track = running.get(packet.stream_index)
             if track is None or packet.pts is None:  # the last ones have neither stamp nor content
                 continue
-            packet.pts -= round(zero_s / packet.time_base)
+            packet.pts -= round(began_s / packet.time_base)
             if packet.pts * packet.time_base >= end_s:
                 yield from running.pop(packet.stream_index).rest()
                 if not running:

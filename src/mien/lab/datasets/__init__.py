@@ -5,7 +5,7 @@ from mien.lab.datasets.fer2013 import OFFICIAL_SPLITS, load_fer2013
 from mien.lab.datasets.ferplus import VOTES, ferplus_distribution, ferplus_majority, not_a_face
 from mien.lab.datasets.files import DataFiles, find_data
 from mien.lab.datasets.folders import load_ck48, load_folders
-from mien.lab.datasets.paper_set import draw_paper_set, paper_set
+from mien.lab.datasets.paper_set import draw_paper_set
 from mien.lab.datasets.splits import (
     FOLDS,
     copied_elsewhere,
@@ -41,7 +41,6 @@ __all__ = [
     "load_folders",
     "manifest",
     "not_a_face",
-    "paper_set",
     "split_by_subject",
     "ten_folds",
     "with_splits",

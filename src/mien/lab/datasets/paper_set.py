@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -11,24 +10,11 @@ from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.types import BoolArray, IntArray
 from mien.lab.datasets.faces import FaceDataset, concatenate
-from mien.lab.datasets.fer2013 import load_fer2013
 from mien.lab.datasets.ferplus import ferplus_majority
-from mien.lab.datasets.files import find_data
-from mien.lab.datasets.folders import load_ck48
 from mien.lab.datasets.splits import copied_elsewhere, duplicate_groups, split_by_subject
 
 PER_CLASS = 200
 TEST_SHARE = 0.1
-
-
-def paper_set(
-    data_dir: str | Path | None, seed: int, *, draw: str = "random", by: str = "random"
-) -> tuple[FaceDataset, FaceDataset]:
-    """Load CK+48 and FER2013 and draw the paper's set from them: see :func:`draw_paper_set`."""
-    files = find_data(data_dir)
-    ferplus = files.need("ferplus") if draw == "agree" else None
-    ck48, fer2013 = load_ck48(files.need("ck48")), load_fer2013(files.need("fer2013"), ferplus)
-    return draw_paper_set(ck48, fer2013, seed, draw=draw, by=by)
 
 
 def draw_paper_set(

@@ -15,7 +15,7 @@ from mien.lab.evaluation.calibration import (
     fit_temperature,
     uncertain_threshold,
 )
-from mien.lab.evaluation.intervals import accuracy_score, bootstrap, score_text
+from mien.lab.evaluation.intervals import accuracy_score, bootstrap, range_text, score_text
 from mien.lab.evaluation.record import Probable, figures_of_folder, figures_of_record, in_batches
 from mien.lab.evaluation.report import ClassScore, ConfusedPair, Evaluation, confused_pairs, cross_entropy, evaluate
 from mien.lab.evaluation.robustness import CONDITIONS, Robustness, robustness, worsened
@@ -42,6 +42,7 @@ __all__ = [
     "figures_of_record",
     "fit_temperature",
     "in_batches",
+    "range_text",
     "risk_coverage",
     "robustness",
     "score_text",

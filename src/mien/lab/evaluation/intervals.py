@@ -73,3 +73,8 @@ def score_text(score: Score, *, percent: bool = False) -> str:
         value, low, high = (f"{100 * number:.1f}" for number in (score.value, score.low, score.high))
         return f"{value} % (95 % interval {low}-{high}, {score.count:,} faces)"
     return f"{score.value:.3f} (95 % interval {score.low:.3f}-{score.high:.3f}, {score.count:,} faces)"
+
+
+def range_text(score: Score) -> str:
+    """Return the interval of a share in percent, for tables: ``68.4 to 71.4``."""
+    return f"{100 * score.low:.1f} to {100 * score.high:.1f}"

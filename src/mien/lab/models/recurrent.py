@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+STATE = 128  # length of what is remembered of the frames before
+
 
 class SequenceNet(nn.Module):
     """A recurrent layer over the features of the frames, and a linear layer on its last state.
@@ -19,17 +21,12 @@ class SequenceNet(nn.Module):
         Features of a frame.
     outputs : int
         Classes.
-    hidden : int
-        Length of the state.
-    dropout : float
-        Share of the last state that is dropped in training, 0 to 1.
     """
 
-    def __init__(self, features: int, outputs: int, *, hidden: int = 128, dropout: float = 0.0) -> None:
+    def __init__(self, features: int, outputs: int) -> None:
         super().__init__()
-        self.recurrent = nn.GRU(features, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, outputs)
+        self.recurrent = nn.GRU(features, STATE, batch_first=True)
+        self.head = nn.Linear(STATE, outputs)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the logits of sequences.
@@ -43,6 +40,6 @@ class SequenceNet(nn.Module):
         -------
         (N, outputs) Tensor
         """
-        _, last = self.recurrent(frames)  # (1, N, hidden)
-        logits: Tensor = self.head(self.dropout(last[0]))
+        _, last = self.recurrent(frames)  # (1, N, STATE)
+        logits: Tensor = self.head(last[0])
         return logits
