@@ -222,3 +222,23 @@ def test_the_annotated_video_is_joined_from_segments_and_those_kept_are_not_draw
     assert [time_s for time_s, _ in joined] == pytest.approx([time_s for time_s, _ in drawn(tmp_path / "direct.mp4")])
     for (_, here), (_, there) in zip(joined, drawn(tmp_path / "direct.mp4"), strict=True):
         assert np.abs(here.astype(int) - there).mean() < 3  # each part begins with a key frame of its own
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_frames_that_change_their_size_are_fitted_into_the_first_one(
+    is_resumed: bool, tmp_path: Path, recognizer: Recognizer
+) -> None:
+    parts = reading(write_video(tmp_path / "a.mp4", shades(100), rate=10)).segments()
+    small, large = np.zeros((48, 64, 3), np.uint8), np.zeros((80, 90, 3), np.uint8)
+    nobody = Faces.empty(recognizer.card.labels)
+    results = [FrameResult("a", n, float(n), small if n < 4 else large, nobody) for n in range(10)]
+    if is_resumed:
+        with SegmentedVideo(tmp_path / "cut.mp4", parts, tmp_path / "kept") as cut:
+            for result in results[:5]:
+                cut.write(result)
+        results = [replace(result, image=None) if result.frame < 4 else result for result in results]
+    with SegmentedVideo(tmp_path / "all.mp4", parts, tmp_path / "kept") as video:
+        for result in results:
+            video.write(result)
+    assert [picture.shape for _, picture in drawn(tmp_path / "all.mp4")] == [(48, 64, 3)] * 10

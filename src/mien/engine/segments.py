@@ -28,6 +28,7 @@ from mien.engine.recognizer import Recognizer, load
 from mien.engine.results import AnnotatedVideo, Writer, join_videos
 from mien.engine.results.writer import make_folder, whole_file
 from mien.engine.video import Frame, frames, timeline
+from mien.engine.video.streams import open_stream
 from mien.face.boxes import centers_and_sizes
 
 SEGMENT_S = 60.0
@@ -313,6 +314,15 @@ def _kept_results(
             yield replace(result, image=picture.image)
 
 
+def _size_of(result: FrameResult, part: Path) -> tuple[int, int]:
+    """Return width and height of a frame, or where it has no picture, of the part that shows it."""
+    if result.image is not None:
+        height, width = result.image.shape[:2]
+        return width, height
+    with open_stream(str(part)) as (_, stream):
+        return stream.width, stream.height
+
+
 class SegmentedVideo(Writer):
     """An annotated video that is written in segments, each kept once it is whole, and joined at the end.
 
@@ -332,6 +342,7 @@ class SegmentedVideo(Writer):
         self._starts = [segment.start_s for segment in segments]
         self._parts: list[Path] = []
         self._part: AnnotatedVideo | None = None
+        self._size: tuple[int, int] | None = None  # that of the first frame: all parts need the same
         self._source = ""
         make_folder(folder)
 
@@ -344,8 +355,11 @@ class SegmentedVideo(Writer):
         if not self._parts or place != self._parts[-1]:
             self._end()
             self._parts.append(place)
+            self._size = self._size or _size_of(result, place)
             if not place.exists():
-                self._part = AnnotatedVideo(place, blur=self._blur, sound=False, start_s=self._starts[0])
+                self._part = AnnotatedVideo(
+                    place, blur=self._blur, sound=False, start_s=self._starts[0], size=self._size
+                )
         if self._part is not None:
             self._part.write(result)
         self._source = result.source
