@@ -13,11 +13,14 @@ from mien.core.errors import MissingExtraError, OptionError
 from mien.core.labels import EXPRESSIONS, UNCERTAIN
 from mien.core.types import FACE_COLUMNS, Faces, FrameResult, columns
 
-ARRAYS = ("boxes_xyxy", "scores", "probabilities", "confidences", "landmarks", "track_ids")
+ARRAYS = (
+    *("boxes_xyxy", "scores", "probabilities", "confidences"),
+    *("landmarks", "track_ids", "landmark_confidences", "features"),
+)
 
 
 def make_faces(count: int, *, seed: int = 0, labels: tuple[str, ...] = EXPRESSIONS, complete: bool = True) -> Faces:
-    """Return faces with random numbers; `complete` ones have landmarks and track ids."""
+    """Return faces with random numbers; `complete` ones have landmarks, track ids and two features."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(-50, 500, (count, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(1, 300, (count, 2))], axis=1)
@@ -25,7 +28,13 @@ def make_faces(count: int, *, seed: int = 0, labels: tuple[str, ...] = EXPRESSIO
     faces = faces.recognized(rng.dirichlet(np.ones(len(labels)), count), labels, uncertain_below=0.3)
     if not complete:
         return faces
-    return replace(faces, landmarks=rng.random((count, 68, 2), np.float32), track_ids=rng.integers(0, 2**60, count))
+    faces = replace(
+        faces,
+        landmarks=rng.random((count, 68, 2), np.float32),
+        track_ids=rng.integers(0, 2**60, count),
+        landmark_confidences=rng.random(count, np.float32),
+    )
+    return faces.measured(("mouth_openness", "why_mouth"), rng.normal(size=(count, 2)))
 
 
 faces_strategy = st.builds(
@@ -36,6 +45,10 @@ faces_strategy = st.builds(
 def test_columns_are_those_of_the_contract() -> None:
     expected = "source frame time_s track_id face x1 y1 x2 y2 score expression confidence happy sad"
     assert columns(("happy", "sad")) == tuple(expected.split())
+    more = columns(("happy", "sad"), landmarks=True, feature_names=("roll_deg", "why_mouth"))
+    assert more[: len(expected.split())] == tuple(expected.split())
+    points = tuple(f"landmark_{point}_{axis}" for point in range(68) for axis in "xy")
+    assert more[len(expected.split()) :] == ("landmark_confidence", *points, "roll_deg", "why_mouth")
 
 
 # ----------------------------------------------------------------------------------------------------- construction
@@ -97,6 +110,15 @@ def test_arrays_are_read_only_copies() -> None:
         ({"scores": [0.5, 1.5]}, "Faces.scores holds 1.5: expected how sure the detector is, from 0 to 1"),
         ({"scores": [-1, 0.5]}, "Faces.scores holds -1.0"),
         ({"scores": [0.5, np.nan]}, "Faces.scores holds nan"),
+        ({"landmarks": np.full((2, 68, 2), np.inf)}, "Faces.landmarks holds infinity: expected finite numbers, or NaN"),
+        ({"landmark_confidences": [0.5]}, r"landmark_confidences has shape \(1,\): expected \(2,\)"),
+        ({"landmark_confidences": [0.5, 1.5]}, "landmark_confidences holds 1.5: expected how sure the landmark net is"),
+        ({"landmark_confidences": [0.5, np.nan]}, "landmark_confidences holds nan"),
+        ({"features": np.zeros((2, 3))}, r"features has shape \(2, 3\): expected \(2, 2\)"),
+        ({"features": np.zeros((3, 2))}, r"features has shape \(3, 2\): expected \(2, 2\)"),
+        ({"features": np.full((2, 2), -np.inf)}, "Faces.features holds infinity"),
+        ({"features": None}, "feature_names has 2 entries: expected features for them"),
+        ({"feature_names": ("happy", "why")}, "Faces has several columns 'happy': expected names that differ"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changed: dict[str, Any], message: str) -> None:
@@ -160,6 +182,9 @@ def test_equality_sees_every_field() -> None:
     assert faces == make_faces(2)
     assert faces != faces[::-1]
     assert faces != replace(faces, landmarks=None)
+    assert faces != replace(faces, landmark_confidences=np.zeros(2, np.float32))
+    assert faces != replace(faces, features=np.zeros((2, 2), np.float32))
+    assert faces != replace(faces, feature_names=("a", "b"))
     assert faces != replace(faces, track_ids=np.array([7, 8]))
     assert faces != "faces"
     assert Faces.detected([[0, 0, 1, 1]], [1]) == Faces.detected([[0, 0, 1, 1]], [1])
@@ -174,17 +199,44 @@ def test_rows_have_the_columns_of_the_contract_and_the_numbers_of_the_arrays(fac
     rows = result.to_dicts()
     assert len(rows) == max(len(faces), 1)
     for row in rows:
-        assert tuple(row) == columns(faces.labels)
+        has_landmarks = faces.landmarks is not None
+        assert tuple(row) == columns(faces.labels, landmarks=has_landmarks, feature_names=faces.feature_names)
     for index, row in enumerate(faces.to_dicts()):
         assert rows[index] == {"source": "talk.mp4", "frame": 7, "time_s": 0.28} | row
         assert np.float32(row["x2"]) == faces.boxes_xyxy[index, 2]
         assert [np.float32(row[name]) for name in faces.labels] == faces.probabilities[index].tolist()
+        if faces.landmarks is not None and faces.landmark_confidences is not None and faces.features is not None:
+            assert row["landmark_confidence"] == faces.landmark_confidences[index]
+            assert (row["landmark_0_x"], row["landmark_67_y"]) == tuple(faces.landmarks[index].ravel()[[0, -1]])
+            assert [row[name] for name in faces.feature_names] == faces.features[index].tolist()
         assert all(type(value) in (str, int, float, type(None)) for value in row.values())
 
 
 def test_a_frame_without_a_face_is_one_row_with_empty_face_columns() -> None:
     (row,) = FrameResult("a.jpg", 0, 0.0, None, Faces.empty(("happy",))).to_dicts()
     assert row == {"source": "a.jpg", "frame": 0, "time_s": 0.0} | dict.fromkeys((*FACE_COLUMNS, "happy"))
+
+
+def test_a_frame_without_a_face_has_every_column_that_was_asked_for() -> None:
+    faces = make_faces(2)
+    (nobody,) = FrameResult("a.jpg", 0, 0.0, None, faces[[]]).to_dicts()
+    assert tuple(nobody) == tuple(FrameResult("a.jpg", 0, 0.0, None, faces).to_dicts()[0])
+    assert {nobody[name] for name in faces.columns} == {None}
+    assert list(faces[[]].to_pandas()) == list(faces.to_pandas()) == list(faces.columns)
+
+
+def test_what_is_missing_is_nan_and_what_is_measured_later_comes_after() -> None:
+    faces = Faces.detected([[0, 0, 9, 9]] * 2, [1, 1]).measured(("a",), np.array([[0.5], [np.nan]]))
+    faces = faces.measured(("b", "c"), np.array([[1, 2], [3, np.nan]])).measured((), np.empty((2, 0)))
+    assert faces.feature_names == ("a", "b", "c")
+    assert [str(row[name]) for row in faces.to_dicts() for name in "abc"] == ["0.5", "1.0", "2.0", "nan", "3.0", "nan"]
+    with pytest.raises(OptionError, match=r"features has shape \(2, 1\): expected \(2, 2\)"):
+        faces.measured(("d", "e"), [[1], [2]])
+
+
+def test_points_without_a_confidence_have_none_in_their_row() -> None:
+    faces = replace(make_faces(1), landmark_confidences=None)
+    assert np.isnan(faces.to_dicts()[0]["landmark_confidence"])
 
 
 def test_to_pandas_without_pandas_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,13 +167,7 @@ class Model:
         if threads is not None and threads < 1:
             raise OptionError(f"threads is {threads}: expected at least 1")
         self.path = Path(path)
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror}): expected a model file (.onnx)") from error
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        self._session = _session(content, self.path, threads or 1, providers or ("CPUExecutionProvider",))
-        metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._session, metadata, self.sha256 = open_graph(self.path, threads=threads, providers=providers)
         if CARD_KEY not in metadata:
             raise ModelError(f"{path}: is ONNX but has no card: write model files with mien export")
         try:
@@ -209,6 +203,24 @@ class Model:
             return np.empty((0, len(self.card.labels)), np.float32)
         (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})
         return np.asarray(probabilities, np.float32)
+
+
+def open_graph(
+    path: Path, *, threads: int | None = None, providers: Sequence[str] | None = None
+) -> tuple[onnxruntime.InferenceSession, Mapping[str, str], str]:
+    """Open an ``.onnx`` file: the session that runs it on one thread by default, its metadata, its SHA-256.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or no ONNX, or an execution provider is not there.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}): expected a model file (.onnx)") from error
+    session = _session(content, path, threads or 1, providers or ("CPUExecutionProvider",))
+    return session, session.get_modelmeta().custom_metadata_map, hashlib.sha256(content).hexdigest()
 
 
 def _session(content: bytes, path: Path, threads: int, providers: Sequence[str]) -> onnxruntime.InferenceSession:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,22 +24,34 @@ Row: TypeAlias = dict[str, Any]
 
 FRAME_COLUMNS = ("source", "frame", "time_s")
 FACE_COLUMNS = ("track_id", "face", "x1", "y1", "x2", "y2", "score", "expression", "confidence")
+LANDMARKS = 68
+LANDMARK_COLUMNS = ("landmark_confidence", *(f"landmark_{point}_{axis}" for point in range(LANDMARKS) for axis in "xy"))
 
 
-def columns(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the column names of every table that mien writes, in their order.
+def columns(
+    labels: tuple[str, ...], *, landmarks: bool = False, feature_names: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the column names of every table of faces that mien writes, in their order.
 
     Parameters
     ----------
     labels : tuple of str
         The labels on the model's card; each has a column of probabilities.
+    landmarks : bool
+        Whether the points have columns.
+    feature_names : tuple of str
+        What was asked for besides.
 
     Examples
     --------
-    >>> columns(("happy", "sad"))[-4:]
-    ('expression', 'confidence', 'happy', 'sad')
+    >>> columns(("happy", "sad"), feature_names=("mouth_openness",))[-4:]
+    ('confidence', 'happy', 'sad', 'mouth_openness')
     """
-    return (*FRAME_COLUMNS, *FACE_COLUMNS, *labels)
+    return (*FRAME_COLUMNS, *_face_columns(labels, landmarks, feature_names))
+
+
+def _face_columns(labels: tuple[str, ...], landmarks: bool, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*FACE_COLUMNS, *labels, *(LANDMARK_COLUMNS if landmarks else ()), *feature_names)
 
 
 def _array(value: npt.ArrayLike, dtype: type, shape: tuple[int, ...], name: str) -> npt.NDArray[Any]:
@@ -53,12 +66,19 @@ def _array(value: npt.ArrayLike, dtype: type, shape: tuple[int, ...], name: str)
     return array
 
 
+def _refuse_no_share(values: FloatArray, name: str, sure: str) -> None:
+    wrong = values[~((values >= 0) & (values <= 1))]  # NaN is among them
+    if len(wrong):
+        raise OptionError(f"Faces.{name} holds {wrong[0]}: expected how sure the {sure} is, from 0 to 1")
+
+
 @dataclass(frozen=True, eq=False)
 class Faces:
     """The faces of one picture as aligned arrays; face ``i`` is row ``i`` of each.
 
     Every stage takes and returns ``Faces``. The arrays are read-only copies. A detector fills boxes and scores
-    (:meth:`detected`), a recognizer adds the rest (:meth:`recognized`).
+    (:meth:`detected`), a recognizer adds its answer (:meth:`recognized`), others what was asked for besides
+    (:meth:`measured`).
 
     Parameters
     ----------
@@ -76,14 +96,21 @@ class Faces:
     confidences : (N,) array_like of float32
         Top probability of each face; NaN before recognition.
     landmarks : (N, 68, 2) array_like of float32 or None
-        x, y in pixels, in iBUG order.
+        x, y in pixels, in iBUG order; NaN where one is missing.
     track_ids : (N,) array_like of int64 or None
         Ids that stay with a person through a stream.
+    landmark_confidences : (N,) array_like of float32 or None
+        Probability that the landmarks are right, in [0, 1].
+    features : (N, F) array_like of float32 or None
+        What was measured besides; NaN where it is missing.
+    feature_names : tuple of str
+        The F column names of `features`.
 
     Raises
     ------
     OptionError
-        If the arrays do not agree on the number of faces or labels, a box is not finite, or a score not in [0, 1].
+        If the arrays do not agree on the number of faces, labels or features, a box is not finite, a landmark or
+        feature infinite, a score or landmark confidence not in [0, 1], or two columns have one name.
 
     Examples
     --------
@@ -101,6 +128,9 @@ class Faces:
     confidences: FloatArray
     landmarks: FloatArray | None = None
     track_ids: IntArray | None = None
+    landmark_confidences: FloatArray | None = None
+    features: FloatArray | None = None
+    feature_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         boxes = np.asarray(self.boxes_xyxy)
@@ -109,23 +139,39 @@ class Faces:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        put("labels", tuple(self.labels))
-        put("expressions", tuple(self.expressions))
+        for name in ("labels", "expressions", "feature_names"):
+            put(name, tuple(getattr(self, name)))
         put("boxes_xyxy", _array(self.boxes_xyxy, np.float32, (count, 4), "boxes_xyxy"))
         put("scores", _array(self.scores, np.float32, (count,), "scores"))
         put("probabilities", _array(self.probabilities, np.float32, (count, len(self.labels)), "probabilities"))
         put("confidences", _array(self.confidences, np.float32, (count,), "confidences"))
-        if self.landmarks is not None:
-            put("landmarks", _array(self.landmarks, np.float32, (count, 68, 2), "landmarks"))
-        if self.track_ids is not None:
-            put("track_ids", _array(self.track_ids, np.int64, (count,), "track_ids"))
-        if len(self.expressions) != count:
-            raise OptionError(f"Faces.expressions has {len(self.expressions)} entries: expected {count}")
+        optional: dict[str, tuple[type, tuple[int, ...]]] = {
+            "landmarks": (np.float32, (count, LANDMARKS, 2)),
+            "track_ids": (np.int64, (count,)),
+            "landmark_confidences": (np.float32, (count,)),
+            "features": (np.float32, (count, len(self.feature_names))),
+        }
+        for name, (dtype, shape) in optional.items():
+            if getattr(self, name) is not None:
+                put(name, _array(getattr(self, name), dtype, shape, name))
+        self._refuse_wrong_values()
+
+    def _refuse_wrong_values(self) -> None:
+        if len(self.expressions) != len(self):
+            raise OptionError(f"Faces.expressions has {len(self.expressions)} entries: expected {len(self)}")
         if not np.isfinite(self.boxes_xyxy).all():
             raise OptionError("Faces.boxes_xyxy holds NaN or infinity: expected finite pixels")
-        wrong = self.scores[~((self.scores >= 0) & (self.scores <= 1))]  # NaN is among them
-        if len(wrong):
-            raise OptionError(f"Faces.scores holds {wrong[0]}: expected how sure the detector is, from 0 to 1")
+        _refuse_no_share(self.scores, "scores", "detector")
+        if self.landmark_confidences is not None:
+            _refuse_no_share(self.landmark_confidences, "landmark_confidences", "landmark net")
+        for name, values in (("landmarks", self.landmarks), ("features", self.features)):
+            if values is not None and np.isinf(values).any():
+                raise OptionError(f"Faces.{name} holds infinity: expected finite numbers, or NaN for what is missing")
+        if self.features is None and self.feature_names:
+            raise OptionError(f"Faces.feature_names has {len(self.feature_names)} entries: expected features for them")
+        if len(set(self.columns)) < len(self.columns):
+            ((name, _),) = Counter(self.columns).most_common(1)
+            raise OptionError(f"Faces has several columns {name!r}: expected names that differ")
 
     @classmethod
     def detected(cls, boxes_xyxy: npt.ArrayLike, scores: npt.ArrayLike) -> Faces:
@@ -168,22 +214,35 @@ class Faces:
         )
         return replace(self, probabilities=table, labels=labels, expressions=expressions, confidences=confidences)
 
+    def measured(self, names: tuple[str, ...], values: npt.ArrayLike) -> Faces:
+        """Return these faces with more features, after those that they have.
+
+        Parameters
+        ----------
+        names : tuple of str
+            F column names.
+        values : (N, F) array_like of float32
+            NaN where one is missing.
+
+        Examples
+        --------
+        >>> faces = Faces.detected([[10, 20, 50, 80]], [0.9]).measured(("mouth_openness",), [[0.25]])
+        >>> faces.to_dicts()[0]["mouth_openness"]
+        0.25
+        """
+        more = _array(values, np.float32, (len(self), len(names)), "features")
+        features = more if self.features is None else np.concatenate([self.features, more], axis=1)
+        return replace(self, features=features, feature_names=(*self.feature_names, *names))
+
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
 
     def __getitem__(self, index: int | slice | npt.NDArray[Any] | list[int]) -> Faces:
         """Return the chosen faces as ``Faces``; an int gives one face, a mask or list gives several."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
-        return replace(
-            self,
-            boxes_xyxy=self.boxes_xyxy[chosen],
-            scores=self.scores[chosen],
-            probabilities=self.probabilities[chosen],
-            expressions=tuple(self.expressions[i] for i in chosen),
-            confidences=self.confidences[chosen],
-            landmarks=None if self.landmarks is None else self.landmarks[chosen],
-            track_ids=None if self.track_ids is None else self.track_ids[chosen],
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        rows: dict[str, Any] = {name: value[chosen] for name, value in values.items() if isinstance(value, np.ndarray)}
+        return replace(self, expressions=tuple(self.expressions[i] for i in chosen), **rows)
 
     def __iter__(self) -> Iterator[Faces]:
         return (self[index] for index in range(len(self)))
@@ -201,16 +260,25 @@ class Faces:
         return np.concatenate([self.boxes_xyxy[:, :2], self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]], axis=1)
 
     def to_dicts(self) -> list[Row]:
-        """Return one dict for each face: the face's columns of :func:`columns`, numbers unrounded."""
+        """Return one dict for each face: the face's columns of :func:`columns`, numbers unrounded, NaN for missing."""
         return [self._row(index) for index in range(len(self))]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of :meth:`to_dicts`, also where there is no face."""
+        return _face_columns(self.labels, self.landmarks is not None, self.feature_names)
 
     def _row(self, index: int) -> Row:
         track_id = None if self.track_ids is None else int(self.track_ids[index])
-        box = (float(value) for value in self.boxes_xyxy[index])
         score, confidence = float(self.scores[index]), float(self.confidences[index])
-        values = (track_id, index, *box, score, self.expressions[index], confidence)
-        probabilities = (float(value) for value in self.probabilities[index])
-        return dict(zip((*FACE_COLUMNS, *self.labels), (*values, *probabilities), strict=True))
+        values = [track_id, index, *self.boxes_xyxy[index].tolist(), score, self.expressions[index], confidence]
+        values += self.probabilities[index].tolist()
+        if self.landmarks is not None:
+            sure = np.nan if self.landmark_confidences is None else float(self.landmark_confidences[index])
+            values += [sure, *self.landmarks[index].ravel().tolist()]
+        if self.features is not None:
+            values += self.features[index].tolist()
+        return dict(zip(self.columns, values, strict=True))
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the rows of :meth:`to_dicts` as a data frame.
@@ -220,7 +288,7 @@ class Faces:
         MissingExtraError
             If pandas is not installed; mien itself never needs it.
         """
-        return pandas_if_any().DataFrame(self.to_dicts(), columns=[*FACE_COLUMNS, *self.labels])
+        return pandas_if_any().DataFrame(self.to_dicts(), columns=list(self.columns))
 
 
 def pandas_if_any() -> Any:
@@ -274,4 +342,4 @@ class FrameResult:
         start = dict(zip(FRAME_COLUMNS, (self.source, self.frame, self.time_s), strict=True))
         if len(self.faces):
             return [start | row for row in self.faces.to_dicts()]
-        return [start | dict.fromkeys((*FACE_COLUMNS, *self.faces.labels))]
+        return [start | dict.fromkeys(self.faces.columns)]

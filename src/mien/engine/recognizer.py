@@ -74,8 +74,9 @@ class Recognizer:
 
 def model_names() -> tuple[str, ...]:
     """Return the names of the nets that ship with mien."""
-    folder = resources.files("mien.weights")
-    return tuple(sorted(entry.name.removesuffix(".onnx") for entry in folder.iterdir() if entry.name.endswith(".onnx")))
+    names = (entry.name for entry in resources.files("mien.weights").iterdir())
+    nets = (name.removesuffix(".onnx") for name in names if name.endswith(".onnx"))
+    return tuple(sorted(name for name in nets if name != "landmarks"))  # which reads no expressions
 
 
 def model_path(name_or_path: str | Path) -> Path:
