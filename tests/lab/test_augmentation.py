@@ -52,7 +52,8 @@ def test_faces_of_a_batch_are_changed_each_in_its_own_way(name: str) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(OptionError, match="no augmentation 'heavy': expected one of none, geometry, light, mild, full"):
+    named = "none, geometry, quality, light, mild, full"
+    with pytest.raises(OptionError, match=f"no augmentation 'heavy': expected one of {named}"):
         augmenter("heavy")
 
 
@@ -63,8 +64,9 @@ def test_mixup_mixes_faces_and_targets_alike(seed: int, alpha: float, count: int
     numbers = torch.arange(count, dtype=torch.float32)
     images = numbers[:, None, None, None].expand(count, 1, 48, 48)
     targets = {"fer2013": torch.eye(count), "ferplus": torch.full((count, 8), 1 / 8)}
-    mixed, wanted = mixup(images, targets, alpha)
+    (mixed, measures), wanted = mixup((images, numbers[:, None]), targets, alpha)
     torch.testing.assert_close(mixed[:, 0, 0, 0], wanted["fer2013"] @ numbers)
+    torch.testing.assert_close(measures[:, 0], mixed[:, 0, 0, 0])
     for head in targets:
         torch.testing.assert_close(wanted[head].sum(dim=1), torch.ones(count))
         assert wanted[head].min() >= 0
@@ -75,5 +77,7 @@ def test_mixup_mixes_faces_and_targets_alike(seed: int, alpha: float, count: int
 
 def test_mixup_leaves_what_is_unknown_unknown() -> None:
     torch.manual_seed(0)
-    _, wanted = mixup(faces(4), {"ferplus": torch.zeros(4, 8)}, 0.4)
+    measures = torch.tensor([[torch.nan]] * 4)
+    (_, mixed), wanted = mixup((faces(4), measures), {"ferplus": torch.zeros(4, 8)}, 0.4)
     assert wanted["ferplus"].abs().sum() == 0
+    assert mixed.isnan().all()

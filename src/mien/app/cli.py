@@ -135,6 +135,17 @@ def analyze(
     blur_faces: Annotated[
         bool, typer.Option("--blur-faces", help="Make faces unrecognizable in every picture written.")
     ] = False,
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Add 68 points of each face as columns.")] = False,
+    features: Annotated[
+        bool, typer.Option("--features", help="Add geometry, motion and texture of each face as columns.")
+    ] = False,
+    regions: Annotated[bool, typer.Option("--regions", help="Draw brows, eyes, nose, mouth and landmarks.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Tell the part of each region in the answer: columns, table, drawn.")
+    ] = False,
+    baseline: Annotated[
+        float, _time("--baseline", "Measure each person's resting face for so long and read by it (3s).")
+    ] = 0.0,
     start: Annotated[float, _time("--from", "Read videos from here (90, 1:30).")] = 0.0,
     end: Annotated[float | None, _time("--to", "Read videos to here.")] = None,
     every: Annotated[float, _time("--every", "Read a frame at most this often (0.2s).")] = 0.0,
@@ -158,6 +169,7 @@ def analyze(
     """
     from mien.app.analysis import Options, Outputs, analyze_sources
     from mien.app.summary import summary_table
+    from mien.engine.measuring import Asked
     from mien.engine.recognizer import load
 
     named = {
@@ -171,8 +183,9 @@ def analyze(
         "--annotate": annotate,
     }
     outputs = Outputs(*(_place(option, name) for option, name in named.items()))
-    if blur_faces and annotate is None:
-        raise OptionError("--blur-faces: nothing is drawn: name a picture, video or folder with --annotate")
+    for option, is_given in {"--blur-faces": blur_faces, "--regions": regions}.items():
+        if is_given and annotate is None:
+            raise OptionError(f"{option}: nothing is drawn: name a picture, video or folder with --annotate")
     options = Options(
         detector=detector,
         smoothing_s=smoothing,
@@ -183,6 +196,8 @@ def analyze(
         every_s=every,
         workers=workers,
         blur=blur_faces,
+        regions=regions,
+        asked=Asked(landmarks, features, why, baseline),
     )
     with _ended_by_signal():
         outcome = analyze_sources(sources, load(model), options, outputs, notes)
@@ -324,6 +339,32 @@ def compare(
     with _ended_by_signal():
         path = compare_nets(nets or [], data, out, notes, minutes=minutes, processes=processes)
     screen.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def landmarks(
+    teacher: Annotated[
+        Path, typer.Option("--teacher", help="face_landmarker.task of MediaPipe, which labels the faces.")
+    ],
+    data: Data = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the run; a stopped run in it goes on.")] = Path(
+        "runs/landmarks"
+    ),
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Of training.")] = 24,
+) -> None:
+    """Make the landmark net: label FER2013 with a teacher, train on it, measure, export."""
+    from mien.app.laboratory import need_torch
+
+    need_torch()
+    from mien.app.landmarks import make_landmarks
+
+    with _ended_by_signal():
+        card = make_landmarks(teacher, data, out, notes, epochs=epochs)
+    if card is None:
+        screen.print(f"stopped: {out}", soft_wrap=True)
+        return
+    figures = ", ".join(f"{name} {score.value:.4f}" for name, score in card.scores.items())
+    screen.print(f"{out / 'landmarks.onnx'}: {figures}", soft_wrap=True)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import kornia.augmentation as augmentation
@@ -114,6 +114,7 @@ def _quality(often: float = 1.0) -> list[nn.Module]:
 AUGMENTATIONS: dict[str, Callable[[], list[nn.Module]]] = {
     "none": list,
     "geometry": _geometry,
+    "quality": _quality,
     "light": lambda: _mild_geometry() + _quality(0.5),
     "mild": lambda: _mild_geometry() + _quality(),
     "full": lambda: _geometry() + _quality(),
@@ -134,20 +135,26 @@ def augmenter(name: str) -> nn.Module:
     return nn.Sequential(*AUGMENTATIONS[name]())
 
 
-def mixup(images: Tensor, targets: Mapping[str, Tensor], alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
+def mixup(
+    inputs: Sequence[Tensor], targets: Mapping[str, Tensor], alpha: float
+) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Mix each face with another of its batch, and their targets alike.
 
     Zhang et al. 2018, https://arxiv.org/abs/1710.09412; one share for the whole batch.
 
     Parameters
     ----------
-    images : (N, 1, S, S) Tensor of float32
+    inputs : sequence of (N, ...) Tensor of float32
+        Pictures of the faces, and what else a net is given of them.
     targets : mapping of str to (N, K) Tensor of float32
         Label distribution of each face for each head.
     alpha : float
         The share is drawn from Beta(alpha, alpha).
     """
     share = torch.distributions.Beta(alpha, alpha).sample()
-    partner = torch.randperm(len(images))
-    mixed = {name: torch.lerp(target[partner], target, share) for name, target in targets.items()}
-    return torch.lerp(images[partner], images, share), mixed
+    partner = torch.randperm(len(inputs[0]))
+
+    def mixed(table: Tensor) -> Tensor:
+        return torch.lerp(table[partner], table, share)
+
+    return [mixed(table) for table in inputs], {name: mixed(target) for name, target in targets.items()}

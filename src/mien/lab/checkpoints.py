@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mien.core.errors import OptionError
@@ -62,14 +63,15 @@ class Run:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : dataclass
+        The options of the run.
     data : str
         Fingerprint of the training faces and labels.
     steps : int
         Steps of the whole run.
     """
 
-    recipe: Recipe
+    recipe: Any
     data: str
     steps: int
 
@@ -80,7 +82,7 @@ class State:
 
     Parameters
     ----------
-    net : FaceNet
+    net : Module
     average : AveragedModel
         The moving average of `net`.
     criterion : Module
@@ -92,7 +94,7 @@ class State:
         One row for each epoch done.
     """
 
-    net: FaceNet
+    net: nn.Module
     average: AveragedModel
     criterion: nn.Module
     optimizer: torch.optim.Optimizer
@@ -162,6 +164,15 @@ def restore(out: Path, state: State) -> None:
     state.step, state.curves = content["step"], content["curves"]
 
 
+def averaged_weights(state: State) -> dict[str, Tensor]:
+    """Return the moving average of the weights by the names that the net gives them."""
+    return _without_wrapper(state.average.state_dict())
+
+
+def _without_wrapper(average: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix("module."): value for name, value in average.items() if name != "n_averaged"}
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read what a run left behind.
 
@@ -174,8 +185,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         recipe = recipe_of(content["recipe"], str(path))
         net = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads})
-        averaged = {name.removeprefix("module."): value for name, value in content["average"].items()}
-        net.load_state_dict({name: value for name, value in averaged.items() if name != "n_averaged"})
+        net.load_state_dict(_without_wrapper(content["average"]))
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise OptionError(f"{path}: its weights do not fit its recipe: expected a checkpoint of mien train") from error
     return Checkpoint(recipe, content["data"], content["step"], content["steps"], net.eval(), content["curves"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -21,7 +22,10 @@ from mien.core.labels import EXPRESSIONS
 from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.recognizer import Recognizer
+from mien.face.landmarks import LandmarkCard
 from mien.lab.models import FaceNet
+
+Net = TypeVar("Net", bound=nn.Module)
 
 TOLERANCE = 1e-4
 HALF_FROM = 1024  # smaller tensors (norms, biases) stay in single precision: they cost nothing
@@ -71,10 +75,15 @@ def with_one_head(net: FaceNet, head: str) -> FaceNet:
     """Return a copy of a net as its file stores it: one head, and the large weights rounded to half precision."""
     copy = deepcopy(net).eval()
     copy.heads = nn.ModuleDict({head: copy.heads[head]})
-    for values in copy.state_dict().values():
+    return rounded(copy)
+
+
+def rounded(net: Net) -> Net:
+    """Round the large weights of a net to half precision, as its file stores them, and return it."""
+    for values in net.state_dict().values():
         if values.numel() >= HALF_FROM:
             values.copy_(values.half())
-    return copy
+    return net
 
 
 def write_model(net: ExportedNet, card: ModelCard, path: Path) -> None:
@@ -83,8 +92,16 @@ def write_model(net: ExportedNet, card: ModelCard, path: Path) -> None:
 
 
 def graph_of(net: ExportedNet) -> onnx.ModelProto:
-    """Return the graph of a net; large weights are stored in half precision and cast when loaded."""
-    crops = torch.zeros(2, 1, net.net.input_size, net.net.input_size, dtype=torch.uint8)
+    """Return the graph of a net of expressions."""
+    return as_graph(net, net.net.input_size, (OUTPUT_NAME,))
+
+
+def as_graph(net: nn.Module, input_size: int, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the graph of a net that takes (N, 1, S, S) uint8 crops; large weights are stored in half precision.
+
+    They are cast when the file is loaded.
+    """
+    crops = torch.zeros(2, 1, input_size, input_size, dtype=torch.uint8)
     with _quiet_exporter():
         program = torch.onnx.export(
             net,
@@ -94,7 +111,7 @@ def graph_of(net: ExportedNet) -> onnx.ModelProto:
             verbose=False,
             optimize=False,  # it would melt the norms into the convolutions, and read_weights could not go on from them
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=list(outputs),
             dynamic_shapes=({0: torch.export.Dim("faces")},),
         )
     assert program is not None  # only the old exporter returns None
@@ -107,7 +124,7 @@ def graph_of(net: ExportedNet) -> onnx.ModelProto:
     return model
 
 
-def with_card(content: bytes, card: ModelCard) -> bytes:
+def with_card(content: bytes, card: ModelCard | LandmarkCard) -> bytes:
     """Return a model file with its card replaced; nothing else changes."""
     model = onnx.load_model_from_string(content)
     helper.set_model_props(model, {CARD_KEY: card.to_json()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,19 @@ from torch.optim.swa_utils import AveragedModel
 from mien.lab.recipes import Recipe
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+class Paced(Protocol):
+    """What a learning rate follows from: part of every recipe."""
+
+    @property
+    def schedule(self) -> str:
+        """Name as in :class:`~mien.lab.recipes.Recipe`."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest."""
+
+
+def learning_rate(recipe: Paced, step: int, steps: int) -> float:
     """Return the learning rate of a step, 0 <= `step` < `steps`.
 
     Examples

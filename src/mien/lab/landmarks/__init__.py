@@ -1,0 +1,1 @@
+"""The landmark net: labels by a teacher, training, measuring, export."""
