@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "matplotlib", "fastapi", "ray", "sklearn", "pandas")
+HEAVY = ("torch", "matplotlib", "fastapi", "ray", "sklearn", "skimage", "pandas")
 
 
 def loaded(statement: str, path: Path | None = None) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mien.app.analysis import Options, Outputs, analyze_sources
 from mien.app.summary import FEW_ROWS, MOST_ROWS, Summary, summary_table
 from mien.core.errors import OptionError, OutputError
 from mien.core.types import ByteArray, Faces, FloatArray, FrameResult
+from mien.engine.explain import WHY_NAMES
 from mien.engine.recognizer import Recognizer, load
 
 LABELS = ("happy", "sad")
@@ -97,6 +99,17 @@ def test_a_row_for_each_face_of_a_picture() -> None:
         "              1  sad               0.80     1/1",
         "empty.jpg        no face                    0/1",
     ]
+
+
+def test_reasons_are_told_over_all_frames_and_only_where_somebody_asked() -> None:
+    seen = [result(frame, 0.9, 0.2, ids=[3, 8]) for frame in range(4)]
+    shares = [[0.6, 0.0, 0.0, 0.4, 0.0], [np.nan] * 5]
+    told = [replace(r, faces=r.faces.measured(WHY_NAMES, shares if r.frame else [[0.0] * 5] * 2)) for r in seen]
+    title, *rows = table_lines([summary(*told)])
+    assert title.split()[-1] == "why"
+    assert rows[0].endswith("brows 60 %, mouth 40 %")  # the first frame gave no reason
+    assert rows[1].endswith(" s")
+    assert "why" not in table_lines([summary(*seen)])[0]
 
 
 def test_what_has_one_name_is_told_apart_by_its_folder() -> None:

@@ -336,6 +336,10 @@ def tables(run: Run, bright: str, tmp_path: Path) -> Callable[[object], tuple[li
             "start_s": 0.0,
             "end_s": None,
             "every_s": 0.0,
+            "landmarks": False,
+            "features": False,
+            "why": False,
+            "baseline_s": 0.0,
         }
         assert header["columns"] == COLUMNS
         parquet = pyarrow.parquet.read_table(paths["parquet"])

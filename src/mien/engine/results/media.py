@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
@@ -43,10 +44,12 @@ class AnnotatedPicture(Writer):
         Draw probabilities.
     blur : bool
         Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
+    regions : bool
+        Draw the regions and landmarks of each face, where these are sure.
     """
 
-    def __init__(self, path: str | Path, *, bars: bool = True, blur: bool = False) -> None:
-        self.path, self._bars, self._blur = Path(path), bars, blur
+    def __init__(self, path: str | Path, *, bars: bool = True, blur: bool = False, regions: bool = False) -> None:
+        self.path, self._bars, self._blur, self._regions = Path(path), bars, blur, regions
         self._place = PartialFile(path)
         self._frames = 0
 
@@ -54,7 +57,8 @@ class AnnotatedPicture(Writer):
         if self._frames:
             self._place.is_whole = False
             raise _more_than_one_frame(self.path, result.source)
-        picture = cv2.cvtColor(annotated(result, bars=self._bars, blur=self._blur), cv2.COLOR_RGB2BGR)
+        drawn = annotated(result, bars=self._bars, blur=self._blur, regions=self._regions)
+        picture = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
         suffix = self.path.suffix.lower()
         # Not imwrite: on Windows it cannot open a path that is not ASCII.
         fits, encoded = cv2.imencode(suffix, picture, PICTURE_OPTIONS[suffix])
@@ -83,12 +87,23 @@ class AnnotatedFolder(Writer):
         Draw probabilities.
     blur : bool
         Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
+    regions : bool
+        Draw the regions and landmarks of each face, where these are sure.
     start_s : float
         Time in each source that is 0 in its video: where a range starts.
     """
 
-    def __init__(self, path: str | Path, *, bars: bool = True, blur: bool = False, start_s: float = 0.0) -> None:
-        self.path, self._bars, self._blur, self._start_s = Path(path), bars, blur, start_s
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        bars: bool = True,
+        blur: bool = False,
+        regions: bool = False,
+        start_s: float = 0.0,
+    ) -> None:
+        self.path, self._start_s = Path(path), start_s
+        self._drawn: dict[str, Any] = {"bars": bars, "blur": blur, "regions": regions}
         self._names: set[str] = set()
         self._first: FrameResult | None = None
         self._video: AnnotatedVideo | None = None
@@ -104,7 +119,7 @@ class AnnotatedFolder(Writer):
             return
         if self._first:
             place = self.place(result.source, ".mp4")
-            self._video = AnnotatedVideo(place, bars=self._bars, blur=self._blur, start_s=self._start_s)
+            self._video = AnnotatedVideo(place, **self._drawn, start_s=self._start_s)
             first, self._first = self._first, None
             self._video.write(first)
         assert self._video is not None
@@ -118,7 +133,7 @@ class AnnotatedFolder(Writer):
         if first:
             suffix = Path(_name(first.source)).suffix.lower()
             place = self.place(first.source, suffix if suffix in PICTURE_OPTIONS else ".png")
-            with AnnotatedPicture(place, bars=self._bars, blur=self._blur) as picture:
+            with AnnotatedPicture(place, **self._drawn) as picture:
                 picture.write(first)
 
     def place(self, source: str, suffix: str) -> Path:
@@ -144,7 +159,13 @@ def _same_file(path: Path, source: str) -> bool:
 
 
 def open_annotation(
-    path: str | Path, sources: Sequence[str | Path], *, bars: bool = True, blur: bool = False, start_s: float = 0.0
+    path: str | Path,
+    sources: Sequence[str | Path],
+    *,
+    bars: bool = True,
+    blur: bool = False,
+    regions: bool = False,
+    start_s: float = 0.0,
 ) -> Writer:
     """Return what writes the annotated form of sources: a picture, a video, or a folder with one file for each.
 
@@ -159,6 +180,8 @@ def open_annotation(
         Draw probabilities.
     blur : bool
         Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
+    regions : bool
+        Draw the regions and landmarks of each face, where these are sure.
     start_s : float
         Time in each source that is 0 in its video: where a range starts.
 
@@ -170,9 +193,10 @@ def open_annotation(
     OutputError
         If the path cannot be written.
     """
+    drawn: dict[str, Any] = {"bars": bars, "blur": blur, "regions": regions}
     suffix = Path(path).suffix.lower()
     if Path(path).is_dir() or not suffix:
-        return AnnotatedFolder(path, bars=bars, blur=blur, start_s=start_s)
+        return AnnotatedFolder(path, **drawn, start_s=start_s)
     if suffix not in PICTURE_OPTIONS and suffix not in VIDEO_FORMATS:
         known = ", ".join((*PICTURE_OPTIONS, *VIDEO_FORMATS))
         raise OptionError(f"{path}: unknown kind of media {suffix!r}: expected a folder or one of {known}")
@@ -181,10 +205,10 @@ def open_annotation(
     if _same_file(Path(path), str(sources[0])):
         raise OptionError(f"{path}: is the source itself: name another file")
     if suffix in VIDEO_FORMATS:
-        return AnnotatedVideo(path, bars=bars, blur=blur, start_s=start_s)
+        return AnnotatedVideo(path, **drawn, start_s=start_s)
     if _moves(str(sources[0])):
         raise _more_than_one_frame(path, sources[0])
-    return AnnotatedPicture(path, bars=bars, blur=blur)
+    return AnnotatedPicture(path, **drawn)
 
 
 def _moves(source: str) -> bool:

@@ -9,12 +9,13 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeAlias
 
 import mien
 from mien.core.errors import DatasetError, MissingExtraError, OptionError
-from mien.core.types import FrameResult, Row, columns
+from mien.core.types import LANDMARK_COLUMNS, FrameResult, Row, columns
 from mien.engine.results.writer import STDOUT, PartialFile, Writer, as_output_error
 
 SCHEMA = 1
@@ -121,7 +122,13 @@ TABLES: dict[str, Format] = {".jsonl": _JsonRows, ".json": _JsonRows, ".csv": _C
 
 
 def table_header(
-    labels: Sequence[str], *, model: str, sha256: str, options: Mapping[str, Any] | None = None
+    labels: Sequence[str],
+    *,
+    model: str,
+    sha256: str,
+    options: Mapping[str, Any] | None = None,
+    landmarks: bool = False,
+    feature_names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what the first line of a JSON Lines file says about a run.
 
@@ -133,6 +140,10 @@ def table_header(
         Name of the model and hash of its file.
     options : mapping, optional
         The options of the run; values that JSON does not know are written as text.
+    landmarks : bool
+        Whether the table of faces has their points.
+    feature_names : sequence of str
+        The features that faces have.
     """
     return {
         "schema": SCHEMA,
@@ -140,7 +151,7 @@ def table_header(
         "model": {"name": model, "sha256": sha256},
         "options": json.loads(json.dumps(dict(options or {}), default=str)),
         "labels": list(labels),
-        "columns": list(columns(tuple(labels))),
+        "columns": list(columns(tuple(labels), landmarks=landmarks, feature_names=tuple(feature_names))),
     }
 
 
@@ -239,8 +250,9 @@ class RowWriter(Writer):
 class Table(RowWriter):
     """One flat row for each face of each frame, streamed to a JSON Lines, CSV or Parquet file.
 
-    Numbers are written unrounded: read back they are equal to the bit. Text is UTF-8. What happens when the disk is
-    full, and what is raised, is told at :class:`RowWriter`.
+    Numbers are written unrounded: read back they are equal to the bit. Text is UTF-8. Landmarks of faces are left out
+    where the table has no columns for them. What happens when the disk is full, and what is raised, is told at
+    :class:`RowWriter`.
 
     Parameters
     ----------
@@ -254,9 +266,11 @@ class Table(RowWriter):
 
     def __init__(self, path: str | Path, header: Row, *, kind: str | None = None) -> None:
         super().__init__(path, header, TABLES, kind=kind)
+        self._has_landmarks = LANDMARK_COLUMNS[0] in header["columns"]
 
     def rows(self, result: FrameResult) -> list[Row]:  # noqa: D102
-        return result.to_dicts()
+        faces = result.faces if self._has_landmarks else replace(result.faces, landmarks=None)
+        return replace(result, faces=faces).to_dicts()
 
     def last_rows(self) -> list[Row]:  # noqa: D102
         return []

@@ -51,6 +51,8 @@ class AnnotatedVideo(Writer):
         Draw probabilities.
     blur : bool
         Make the faces unrecognizable; see :func:`mien.engine.blurring.blurred` for what that does not hide.
+    regions : bool
+        Draw the regions and landmarks of each face, where these are sure.
     sound : bool
         Add the sound; parts for :func:`join_videos` need none.
     start_s : float
@@ -66,11 +68,12 @@ class AnnotatedVideo(Writer):
         *,
         bars: bool = True,
         blur: bool = False,
+        regions: bool = False,
         sound: bool = True,
         start_s: float = 0.0,
         size: tuple[int, int] | None = None,
     ) -> None:
-        self.path, self._bars, self._blur = Path(path), bars, blur
+        self.path, self._bars, self._blur, self._regions = Path(path), bars, blur, regions
         self._has_sound, self._start_s, self._size = sound, start_s, size
         self._last_seen = LastSeen()
         self._place = PartialFile(path)
@@ -83,7 +86,7 @@ class AnnotatedVideo(Writer):
     def write(self, result: FrameResult) -> None:  # noqa: D102
         if self._blur and result.image is not None:
             result = replace(result, image=blurred(result.image, self._last_seen.update(result.faces, result.time_s)))
-        picture = annotated(result, bars=self._bars, blur=self._blur)
+        picture = annotated(result, bars=self._bars, blur=self._blur, regions=self._regions)
         with self._place.writing(av.FFmpegError):
             if self._stream is None:
                 self._stream = self._open(picture)
