@@ -57,7 +57,7 @@ def test_a_row_is_made_once_and_says_what_it_is(tmp_path: Path, made_faces: Face
     assert row["accuracy"]["count"] == int((made_faces.split == "PrivateTest").sum())
     assert 0 <= row["accuracy"]["low"] <= row["accuracy"]["value"] <= row["accuracy"]["high"] <= 1
     assert row["milliseconds"] > 0
-    assert row["seconds"] == pytest.approx(sum(curve["seconds"] for curve in row["curves"]))
+    assert row["seconds"] == pytest.approx(sum(curve["cpu_seconds"] for curve in row["curves"]))
     (line,) = table([row])
     assert len(line) == len(COLUMNS)
     assert line[0] == "paper"
@@ -71,12 +71,12 @@ def test_a_row_is_made_once_and_says_what_it_is(tmp_path: Path, made_faces: Face
 @pytest.mark.usefixtures("_made_data")
 def test_epochs_follow_the_budget_and_a_run_keeps_its_own(tmp_path: Path, made_faces: FaceDataset) -> None:
     training = made_faces.of_split("Training")
-    short = compare._planned(Entry("paper", TINY), training, tmp_path / "short", 0.01)
-    long = compare._planned(Entry("paper", TINY), training, tmp_path / "long", 1.0)
+    short = compare.planned(Entry("paper", TINY), training, tmp_path / "short", 0.01)
+    long = compare.planned(Entry("paper", TINY), training, tmp_path / "long", 1.0)
     assert 1 <= short.epochs < long.epochs
-    assert compare._planned(Entry("paper", TINY), training, tmp_path / "long", 9.0) == long
+    assert compare.planned(Entry("paper", TINY), training, tmp_path / "long", 9.0) == long
     fixed = Entry("paper, to convergence", replace(TINY, epochs=3), is_budgeted=False)
-    assert compare._planned(fixed, training, tmp_path / "fixed", 0.01).epochs == 3
+    assert compare.planned(fixed, training, tmp_path / "fixed", 0.01).epochs == 3
 
 
 def test_a_larger_net_takes_longer() -> None:

@@ -85,7 +85,7 @@ def test_heads_go_by_the_features_and_nothing_else(name: str) -> None:
 def test_every_net_is_small_and_quiet(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     net = net_of(name)
     assert parameter_count(net) <= 12_000_000
-    assert 0 < megaflops(net) <= 1_000
+    assert 0 < megaflops(net, net.input_size) <= 1_000
     assert capfd.readouterr() == ("", "")
 
 
@@ -130,7 +130,7 @@ def test_the_papers_net_has_the_size_it_must_have() -> None:
     assert parameter_count(net) == weights + 16 + 32 + 64 + 128 + 7 == 106_503
     # Multiply-adds: each weight of a convolution is used at every place of its map, 44x44, 18x18 and 7x7.
     uses = 16 * 25 * 44**2 + 32 * 16 * 25 * 18**2 + 64 * 32 * 9 * 7**2 + 128 * 576 + 7 * 128
-    assert megaflops(net) == pytest.approx(2 * uses / 1e6)
+    assert megaflops(net, net.input_size) == pytest.approx(2 * uses / 1e6)
 
 
 def test_the_wide_net_is_the_papers_with_other_channels() -> None:
@@ -327,7 +327,7 @@ def test_a_sequence_net_reads_the_features_of_a_trunk() -> None:
 def test_measuring_changes_nothing() -> None:
     net = net_of("default").train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    megaflops(net)
+    megaflops(net, net.input_size)
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 

@@ -98,7 +98,7 @@ def test_curves_have_a_row_for_each_epoch(
     assert [row["epoch"] for row in checkpoint.curves] == [1, 2, 3, 4]
     assert list(checkpoint.curves[0]) == [
         *("epoch", "learning_rate", "train_loss", "train_accuracy"),
-        *("val_loss", "val_accuracy", "val_accuracy_ferplus", "seconds"),
+        *("val_loss", "val_accuracy", "val_accuracy_ferplus", "seconds", "cpu_seconds"),
     ]
     assert [{name: float(text) for name, text in row.items()} for row in rows_of(tmp_path)] == checkpoint.curves
     assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT_NAME, CURVES_NAME]

@@ -117,7 +117,7 @@ def run_entries(
     out : Path
         Folder of the results, one JSON file for each row, and of the runs being made.
     minutes : float
-        Budget of one thread for the training of each net.
+        Budget of one thread for the training of each net: what it works, not what it waits for others.
     processes : int
         Nets at a time.
 
@@ -164,7 +164,7 @@ def run_entry(entry: Entry, data_dir: Path | None, out: Path, minutes: float) ->
     faces = _faces(data_dir)
     training, validation = faces.of_split("Training"), faces.of_split("PublicTest")
     run = out / entry.slug
-    recipe = _planned(entry, training, run, minutes)
+    recipe = planned(entry, training, run, minutes)
     checkpoint = train(recipe, training, validation, run)
     if not checkpoint.finished:
         raise Stopped
@@ -175,9 +175,9 @@ def run_entry(entry: Entry, data_dir: Path | None, out: Path, minutes: float) ->
         "recipe": asdict(recipe),
         "data": checkpoint.data,
         "parameters": parameter_count(checkpoint.net),
-        "megaflops": megaflops(checkpoint.net),
+        "megaflops": megaflops(checkpoint.net, checkpoint.net.input_size),
         "milliseconds": milliseconds(checkpoint.net),
-        "seconds": sum(curve["seconds"] for curve in checkpoint.curves),
+        "seconds": sum(curve["cpu_seconds"] for curve in checkpoint.curves),
         "curves": checkpoint.curves,
     }
     row |= _scores(checkpoint.net, validation, faces.of_split("PrivateTest"))
@@ -189,7 +189,7 @@ def _faces(data_dir: Path | None) -> FaceDataset:
     return load_fer2013(find_data(data_dir).need("fer2013"))
 
 
-def _planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> Recipe:
+def planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> Recipe:
     """Return the recipe with the epochs that fit the budget, by a few steps; a run that began keeps its own."""
     plan = run / "recipe.json"
     if plan.exists():
@@ -201,7 +201,7 @@ def _planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> 
             tried = train(replace(recipe, epochs=2), pilot, pilot[: recipe.batch_size], folder)
         if not tried.finished:
             raise Stopped
-        epoch = tried.curves[-1]["seconds"] * len(training) / len(pilot)
+        epoch = tried.curves[-1]["cpu_seconds"] * len(training) / len(pilot)
         recipe = replace(recipe, epochs=max(1, round(60 * minutes / epoch)))
     make_folder(run)
     write_whole(plan, json.dumps(asdict(recipe), indent=1))

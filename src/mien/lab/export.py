@@ -143,7 +143,7 @@ def export(
         name=name,
         version=version,
         training_data=training_data,
-        mflops=megaflops(net) * (2 if is_mirrored else 1),
+        mflops=megaflops(net, net.input_size) * (2 if is_mirrored else 1),
         is_mirrored=is_mirrored,
         is_quantized=is_quantized,
     )

@@ -193,7 +193,7 @@ def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: floa
     """
     plan = PLANS[trial.plan]
     parts = _ck48_fold(trial, data_dir) if trial.plan == "ck48" else _paper_parts(trial, data_dir)
-    training, test = map(_as_distributions, parts)
+    training, test = map(as_distributions, parts)
     epochs = max(1, round(plan.recipe.epochs * epochs_share))
     full = min(plan.recipe.full_size_epochs, epochs)
     recipe = replace(plan.recipe, seed=trial.seed, epochs=epochs, full_size_epochs=full)
@@ -254,8 +254,9 @@ def _ck48_fold(trial: Trial, data_dir: Path | None) -> tuple[FaceDataset, FaceDa
     return training, test
 
 
-def _as_distributions(faces: FaceDataset) -> FaceDataset:
-    ten = np.zeros((len(faces), 10), np.int64)  # as if ten people had voted for the label, so that each head can learn
+def as_distributions(faces: FaceDataset) -> FaceDataset:
+    """Return faces whose labels are label distributions and votes too, so that each head can learn them."""
+    ten = np.zeros((len(faces), 10), np.int64)  # as if ten people had voted for the label
     ten[np.arange(len(faces)), faces.labels] = 10
     return replace(faces, distributions=np.eye(len(faces.label_names), dtype=np.float32)[faces.labels], votes=ten)
 

@@ -1,4 +1,4 @@
-"""What each head of a net is taught, and what its answers are measured by."""
+"""What a net is given beside pictures, what each of its heads is taught, and what its answers are measured by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import FloatArray, IntArray
 from mien.engine.recognizer import load
 from mien.lab.datasets import FaceDataset, ferplus_majority
-from mien.lab.models import HEADS
+from mien.lab.models import ARCHITECTURES, HEADS
 
 
 def head_targets(dataset: FaceDataset, heads: Sequence[str]) -> dict[str, Tensor]:
@@ -66,6 +66,25 @@ def head_labels(dataset: FaceDataset, head: str) -> IntArray:
     else:
         raise DatasetError("no votes for the head 'ferplus': put fer2013new.csv beside fer2013.csv")
     return np.where(labels < len(EXPRESSIONS), labels, -1)
+
+
+def given_measures(dataset: FaceDataset, architecture: str) -> Tensor:
+    """Return what a net is given beside the pictures, (N, M) float32, NaN where it is missing; most nets take none.
+
+    Raises
+    ------
+    DatasetError
+        If the data set has another number of measures than the net takes.
+    """
+    count = ARCHITECTURES[architecture].measures
+    if count == 0 or dataset.measures is None:
+        return torch.full((len(dataset), count), torch.nan)
+    if dataset.measures.shape[1] != count:
+        raise DatasetError(
+            f"the faces have {dataset.measures.shape[1]} measures: {architecture!r} takes {count}; make them with "
+            "mien.lab.measures"
+        )
+    return torch.from_numpy(dataset.measures)
 
 
 def smoothed(targets: dict[str, Tensor], smoothing: float) -> dict[str, Tensor]:

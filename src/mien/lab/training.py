@@ -39,7 +39,7 @@ from mien.lab.models import HEADS, FaceNet, load_weights
 from mien.lab.processes import launch, stop_asked
 from mien.lab.recipes import Recipe
 from mien.lab.schedules import average_of, learning_rate, optimizer_of
-from mien.lab.targets import head_labels, head_targets, smoothed, taught
+from mien.lab.targets import given_measures, head_labels, head_targets, smoothed, taught
 
 __all__ = ["Checkpoint", "head_labels", "load_checkpoint", "train"]
 
@@ -96,6 +96,8 @@ def train(
         head_labels(validation, head)
     augmenter(recipe.augmentation)
     _first_net(recipe, init)
+    for faces in (training, validation):
+        given_measures(faces, recipe.architecture)
     run = Run(recipe, fingerprint(training), steps)
     make_folder(out)
     check_folder(out, run)
@@ -131,7 +133,7 @@ def _train(
     with _bar(progress and fabric.is_global_zero, state.step, run.steps) as advance:
         for step in range(state.step, run.steps):
             # 1. A batch: augmented, sometimes mixed.
-            faces, wanted = batches.draw(step)
+            faces, measures, wanted = batches.draw(step)
             wanted = fabric.to_device(wanted)
             # 2. Forward, backward, step.
             rate = learning_rate(recipe, step, run.steps)
@@ -139,7 +141,7 @@ def _train(
                 group["lr"] = rate
             model.train()
             seen = fabric.to_device(faces).contiguous(memory_format=torch.channels_last)
-            features, logits = model.with_features(seen)
+            features, logits = model.with_features(seen, fabric.to_device(measures))
             losses = criterion(features, logits, wanted)
             optimizer.zero_grad()
             fabric.backward(torch.stack(losses).sum())
@@ -152,8 +154,8 @@ def _train(
             epoch, left = divmod(state.step, len(batches))
             if left == 0:
                 row = {"epoch": float(epoch), "learning_rate": rate} | meter.means(fabric)
-                row |= validate(fabric, average, validation, recipe.heads)
-                state.curves.append(row | {"seconds": meter.seconds()})
+                row |= validate(fabric, average, validation, recipe)
+                state.curves.append(row | meter.seconds())
                 meter = _Meter()
             # 4. What is kept.
             stopping = stop_asked(fabric, stop)
@@ -163,19 +165,22 @@ def _train(
                 return
 
 
-def validate(fabric: Fabric, net: nn.Module, dataset: FaceDataset, heads: tuple[str, ...]) -> Curve:
+def validate(fabric: Fabric, net: nn.Module, dataset: FaceDataset, recipe: Recipe) -> Curve:
     """Return loss of the first head and accuracy of each head on a data set, shared among the processes."""
+    heads = recipe.heads
     # The statistics in the norms differ a little between processes: those of the first are kept, and measured.
     net.load_state_dict(fabric.broadcast(net.state_dict()))
     mine = slice(fabric.global_rank, None, fabric.world_size)
     images = torch.from_numpy(dataset.images[mine]).unsqueeze(1)
+    measures = given_measures(dataset, recipe.architecture)[mine]
     labels = {head: torch.from_numpy(head_labels(dataset, head)[mine]) for head in heads}
     sums = torch.zeros(3, len(heads))  # loss, correct, count
     net.eval()
     with torch.inference_mode(), fabric.autocast():
         for start in range(0, len(images), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
-            answers = net(fabric.to_device(images[part].float()).contiguous(memory_format=torch.channels_last))
+            faces = fabric.to_device(images[part].float()).contiguous(memory_format=torch.channels_last)
+            answers = net(faces, fabric.to_device(measures[part]))
             for column, head in enumerate(heads):
                 known = labels[head][part] >= 0
                 logits, truth = answers[head][:, : len(EXPRESSIONS)].float().cpu()[known], labels[head][part][known]
@@ -199,28 +204,29 @@ def _first_net(recipe: Recipe, init: Mapping[str, Tensor] | None) -> FaceNet:
 
 
 class _Batches:
-    """The share of one process in the batch of every step: faces, and the distribution that each head should give."""
+    """The share of one process in the batch of every step: faces, measures, the distribution each head should give."""
 
     def __init__(self, recipe: Recipe, training: FaceDataset, targets: Mapping[str, Tensor], rank: int) -> None:
         self.recipe = recipe
         self.rank = rank
         self.augment = augmenter(recipe.augmentation)
         self.images = torch.from_numpy(training.images).unsqueeze(1)
+        self.measures = given_measures(training, recipe.architecture)
         self.targets = targets
 
     def __len__(self) -> int:
         """Return the steps of an epoch; the faces that do not fill a batch are left out, others in each epoch."""
         return len(self.images) // self.recipe.batch_size
 
-    def draw(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def draw(self, step: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return the batch of a step, counted over all epochs; sets the seed for all that is drawn in this step."""
         torch.manual_seed(_step_seed(self.recipe.seed, step, self.rank))
         rows = _rows(self.recipe, len(self.images), step, self.rank)
-        faces = self.augment(self.images[rows].float() / 255.0) * 255.0
+        faces, measures = self.augment(self.images[rows].float() / 255.0) * 255.0, self.measures[rows]
         targets = smoothed({head: table[rows] for head, table in self.targets.items()}, self.recipe.label_smoothing)
         if torch.rand(()) < self.recipe.mixup:
-            faces, targets = mixup(faces, targets, self.recipe.mixup_alpha)
-        return self._cropped(faces, step), targets
+            (faces, measures), targets = mixup((faces, measures), targets, self.recipe.mixup_alpha)
+        return self._cropped(faces, step), measures, targets
 
     def _cropped(self, faces: Tensor, step: int) -> Tensor:
         size = self.recipe.crop_size
@@ -252,7 +258,7 @@ class _Meter:
 
     def __init__(self) -> None:
         self.sums = torch.zeros(3)  # loss, correct, count
-        self.started = time.monotonic()
+        self.started = time.monotonic(), time.process_time()
 
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         known = targets.sum(dim=1) > 0
@@ -264,8 +270,10 @@ class _Meter:
         loss, correct, count = sums.tolist()
         return {"train_loss": loss / max(count, 1), "train_accuracy": correct / max(count, 1)}
 
-    def seconds(self) -> float:
-        return round(time.monotonic() - self.started, 1)
+    def seconds(self) -> Curve:
+        """Return the time since the start, and what this process worked of it: the rest is that of others."""
+        wall, cpu = time.monotonic() - self.started[0], time.process_time() - self.started[1]
+        return {"seconds": round(wall, 1), "cpu_seconds": round(cpu, 2)}
 
 
 @contextmanager

@@ -41,6 +41,8 @@ class FaceDataset:
         Raw votes of FER+, columns as in :data:`mien.lab.datasets.VOTES`.
     subjects : (N,) ndarray of str or None
         The person on each picture; ``""`` where it is unknown.
+    measures : (N, M) ndarray of float32 or None
+        What was measured on each face besides (:mod:`mien.lab.measures`); NaN is missing.
 
     Raises
     ------
@@ -56,9 +58,11 @@ class FaceDataset:
     distributions: FloatArray | None = None
     votes: IntArray | None = None
     subjects: npt.NDArray[np.str_] | None = None
+    measures: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count, classes = len(self.images), len(self.label_names)
+        measures = 0 if self.measures is None else self.measures.shape[-1]
         expected: dict[str, tuple[tuple[int, ...], str]] = {
             "images": ((count, SIDE, SIDE), "u1"),
             "labels": ((count,), "i8"),
@@ -67,6 +71,7 @@ class FaceDataset:
             "distributions": ((count, classes), "f4"),
             "votes": ((count, 10), "i8"),
             "subjects": ((count,), "U"),
+            "measures": ((count, measures), "f4"),
         }
         for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
@@ -130,7 +135,8 @@ class FaceDataset:
 def concatenate(datasets: Sequence[FaceDataset]) -> FaceDataset:
     """Join data sets of the same classes, in the order given.
 
-    What only some of them have is filled in: subjects by ``""``, distributions and votes by zeros (nothing known).
+    What only some of them have is filled in: subjects by ``""``, distributions and votes by zeros (nothing known),
+    measures by NaN.
 
     Raises
     ------
@@ -147,8 +153,10 @@ def concatenate(datasets: Sequence[FaceDataset]) -> FaceDataset:
         if not present:
             return None
         pairs = zip(arrays, datasets, strict=True)
-        shape, dtype = present[0].shape[1:], present[0].dtype
-        return np.concatenate([np.zeros((len(d), *shape), dtype) if a is None else a for a, d in pairs])
+        unknown = np.zeros((1, *present[0].shape[1:]), present[0].dtype)
+        if name == "measures":
+            unknown[:] = np.nan
+        return np.concatenate([unknown.repeat(len(d), axis=0) if a is None else a for a, d in pairs])
 
     names = [f.name for f in fields(FaceDataset) if f.name != "label_names"]
     return FaceDataset(label_names=datasets[0].label_names, **{name: joined(name) for name in names})

@@ -189,12 +189,14 @@ def _persons(dataset: FaceDataset) -> npt.NDArray[np.str_]:
 
 
 def fingerprint(dataset: FaceDataset) -> str:
-    """Return the SHA-256 of what a net learns from: class names, pixels, labels and distributions, in their order."""
+    """Return the SHA-256 of what a net learns from: class names, pixels, labels, distributions, measures, in order."""
     digest = hashlib.sha256(",".join(dataset.label_names).encode())
     digest.update(np.ascontiguousarray(dataset.images).tobytes())
     digest.update(dataset.labels.astype("<i8").tobytes())
     if dataset.distributions is not None:
         digest.update(dataset.distributions.astype("<f4").tobytes())
+    if dataset.measures is not None:
+        digest.update(dataset.measures.astype("<f4").tobytes())
     return digest.hexdigest()
 
 

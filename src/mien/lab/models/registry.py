@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien.core.errors import OptionError
-from mien.lab.models import classic, compact, ours, paper
+from mien.lab.measures import COUNT
+from mien.lab.models import classic, compact, extracted, ours, paper
 from mien.lab.models.pixels import per_image, unit_range
 
 HEADS = {"fer2013": 7, "ferplus": 8}
@@ -27,13 +28,15 @@ class Architecture:
     build : callable
         Makes the trunk; it takes standardized faces (N, 1, S, S) and gives features (N, `features`).
     features : int
-        Length of the feature vector.
+        Length of the feature vector, with what measures add to that of the trunk.
     standardize : callable
         What is done to pixels before the trunk.
     source : str
         Where the architecture comes from.
     input_size : int
         Side of the gray crop in pixels.
+    measures : int
+        What the net takes beside the crop (:data:`mien.lab.measures.COUNT`).
     """
 
     build: Callable[[], nn.Module]
@@ -41,10 +44,11 @@ class Architecture:
     standardize: Callable[[Tensor], Tensor]
     source: str
     input_size: int = 48
+    measures: int = 0
 
 
 class FaceNet(nn.Module):
-    """A trunk with one linear head for each label set.
+    """A trunk with one linear head for each label set; some are given measures beside the crop.
 
     Parameters
     ----------
@@ -66,34 +70,42 @@ class FaceNet(nn.Module):
         entry = ARCHITECTURES[architecture]
         self.architecture = architecture
         self.input_size = entry.input_size
-        self.feature_count = entry.features
         self.standardize = entry.standardize
         self.trunk = entry.build()
+        self.measures = entry.measures
+        self.measured = extracted.Measured(entry.measures) if entry.measures else None
+        self.feature_count = entry.features
         self.heads = nn.ModuleDict({name: nn.Linear(entry.features, outputs) for name, outputs in heads.items()})
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, measures: Tensor | None = None) -> dict[str, Tensor]:
         """Return the logits of every head.
 
         Parameters
         ----------
         images : (N, 1, S, S) Tensor of float32
             Gray faces, 0 to 255.
+        measures : (N, M) Tensor of float32, optional
+            NaN where one is missing; all of them if none are given. Most nets take none.
 
         Returns
         -------
         dict of str to (N, outputs) Tensor
         """
-        return self.with_features(images)[1]
+        return self.with_features(images, measures)[1]
 
-    def with_features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def with_features(self, images: Tensor, measures: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the features too, for losses that look at them."""
-        features = self.features(images)
+        features = self.features(images, measures)
         return features, {name: head(features) for name, head in self.heads.items()}
 
-    def features(self, images: Tensor) -> Tensor:
-        """Return (N, features) what the trunk sees in (N, 1, S, S) gray faces, 0 to 255: all that the heads go by."""
+    def features(self, images: Tensor, measures: Tensor | None = None) -> Tensor:
+        """Return (N, features) what is seen in (N, 1, S, S) gray faces, 0 to 255: all that the heads go by."""
         features: Tensor = self.trunk(self.standardize(images))
-        return features
+        if self.measured is None:
+            return features
+        if measures is None:
+            measures = images.new_full((images.shape[0], self.measures), torch.nan)
+        return torch.cat((features, self.measured(measures)), dim=1)
 
 
 ARCHITECTURES = {
@@ -163,6 +175,19 @@ ARCHITECTURES = {
         standardize=per_image,
         source="He et al. 2016, ResNet-18, https://doi.org/10.1109/CVPR.2016.90; stem 3x3 of stride 2 without pooling",
     ),
+    "regions-cnn": Architecture(
+        build=extracted.regions,
+        features=384,
+        standardize=per_image,
+        source="Kalambate et al., regions of interest: a small residual net, ours, for brows, eyes and mouth each",
+    ),
+    "fusion": Architecture(
+        build=extracted.whole_and_regions,
+        features=640 + extracted.MEASURED_FEATURES,
+        standardize=per_image,
+        source="ours: the trunk of default on the whole face, regions-cnn, and what was measured on the face",
+        measures=COUNT,
+    ),
 }
 """Every net by name."""
 
@@ -191,9 +216,9 @@ def parameter_count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def megaflops(net: FaceNet) -> float:
-    """Return the millions of floating-point operations for one face; a multiply-add counts as two."""
-    face = torch.zeros(1, 1, net.input_size, net.input_size)
+def megaflops(net: nn.Module, input_size: int) -> float:
+    """Return the millions of floating-point operations for one gray face; a multiply-add counts as two."""
+    face = torch.zeros(1, 1, input_size, input_size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         deepcopy(net).eval()(face)
     return float(counter.get_total_flops()) / 1e6
