@@ -1,19 +1,16 @@
 """What a person's own resting face changes: answers at rest and at the peak of expressions, geometry, one video.
 
-``python benchmarks/baseline.py --data DIR --teacher face_landmarker.task [--video FILE] [--out baseline.json]`` prints
-the tables of docs/results/baseline.md and writes them as JSON, in about ten minutes. The teacher is MediaPipe's net of
-face points, which the landmark net was taught by (docs/landmarks.md).
+``python benchmarks/baseline.py --teacher face_landmarker.task [--data DIR] [--video FILE] [--out DIR]`` writes
+baseline.md and baseline.json, by default to docs/results, in about two minutes of one thread. The teacher is
+MediaPipe's net of face points, which the landmark net was taught by (docs/models.md).
 
 * *typical rest*: what each net answers on average for the faces of `PublicTest` that FER+ calls neutral.
-* *photos at rest*: such faces of `PrivateTest`, each turned, shifted, lit and blurred six ways: three make the
+* *photos at rest*: such faces of `PrivateTest`, each turned, shifted, lit and given noise in six ways: three make the
   person's baseline, three are read with it.
-* *peaks*: CK+48 has no neutral frames, so rest is simulated. A face is warped, piecewise between its landmarks, to the
-  shape that a face with this nose bridge, these eye corners and these sides of the jaw has at rest (ridge regression on
-  resting faces of `PublicTest`). What is left of the expression is in the skin: furrows, teeth. So the rest of a
-  sequence is made of the person's *other* sequences, as the median of each pixel: what only one of them shows is gone.
-  No label is used. But the others show other expressions than the one that is tested, and what is left of them tells
-  what it is not; so *someone else's* rest, made without the same expression too, is the control. *Same face* is
-  the very sequence that is tested: there what is left of its expression counts as rest.
+* *peaks*: CK+48 has no neutral frames, so rest is simulated from a person's other sequences (simulated_rest.py). These
+  show other expressions than the one that is tested, and what is left of them tells what it is not; so *someone
+  else's* rest, made without the same expression too, is the control. *Same face* is the very sequence that is tested:
+  there what is left of its expression counts as rest.
 * *geometry*: logistic regression on folds by person; from the simulated rest, from the mean of the person's other
   sequences, and from that of what is left of these without the mean of their expression in other people: that tells
   how the person looks, and no longer which expressions the others show.
@@ -27,16 +24,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from skimage.transform import PiecewiseAffineTransform, SimilarityTransform, warp
+from simulated_rest import People, Sequences, at_rest, points_of_ours, points_of_teacher, simulated, write_pictures
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -45,41 +41,41 @@ from tracking import machine
 
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import Score
-from mien.core.types import ByteArray, Faces, FloatArray, IntArray
-from mien.engine.baseline import FROM_REST, HAS_BASELINE, RELATIVE_NAMES, Baseline
+from mien.core.types import BoolArray, ByteArray, Faces, FloatArray, IntArray
+from mien.engine.baseline import FROM_REST, HAS_BASELINE, RELATIVE_NAMES, TYPICAL_REST, Baseline
 from mien.engine.pipeline import Pipeline
 from mien.engine.recognizer import Recognizer, load
-from mien.engine.results.writer import make_folder, write_whole
+from mien.engine.results.writer import write_whole
 from mien.engine.video import frames
+from mien.face.boxes import Floats
 from mien.face.geometry import GEOMETRY_NAMES, geometry
 from mien.face.landmarks import load_landmarker
 from mien.lab.datasets import SIDE, FaceDataset, ferplus_majority, find_data, load_ck48, load_fer2013
 from mien.lab.evaluation.intervals import bootstrap
-from mien.lab.landmarks.measuring import points_of
 from mien.lab.landmarks.teacher import MeshTeacher
 
-Floats: TypeAlias = npt.NDArray[np.float64]
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 Locate: TypeAlias = Callable[[ByteArray], Floats]
 NETS = ("default", "fer2013")
 NEUTRAL = EXPRESSIONS.index("neutral")
 PHOTOS, COPIES = 400, 3
-STEADY = [0, 1, 2, 3, 13, 14, 15, 16, 27, 28, 29, 30, 36, 39, 42, 45]  # sides of the jaw, nose bridge, eye corners
-RIDGE = 1.0  # px², beside the variance of a coordinate
-BORDER_PX = np.array([(x, y) for x in range(-24, 73, 24) for y in range(-24, 73, 24) if {x, y} & {-24, 72}], np.float64)
 OTHERS = 2  # sequences that a simulated rest is made of, at least
 FOLDS = 10
 VIDEO_REST_S = 0.5
+VIDEO_STEP = 6  # frames
+FACTS = ("others", "sequences", "people")
+CHANGES = ("own - without", "own - someone else's", "neutral, without", "neutral, own rest", "rest is neutral")
 
 
 # --- answers with a baseline
 
 
-def with_baseline(net: Recognizer, rest: FloatArray, later: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def with_baseline(net: Recognizer, rest: FloatArray, later: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Return answers about N people after rest, (N, L, K), and who has a baseline; `rest` is (N, R, K)."""
     baseline = Baseline(rest.shape[1] / 25, net.card)
     told = []
-    for index in range(rest.shape[1] + later.shape[1]):
-        answers = rest[:, index] if index < rest.shape[1] else later[:, index - rest.shape[1]]
+    for index, answers in enumerate(np.concatenate([rest, later], axis=1).swapaxes(0, 1)):
         faces = net.answer(Faces.detected([[0, 0, 40, 50]] * len(answers), np.ones(len(answers))), answers)
         told.append(baseline.update(replace(faces, track_ids=np.arange(len(answers))), index / 25))
     has_baseline = np.array([row[HAS_BASELINE] == 1 for row in told[-1].to_dicts()])
@@ -91,12 +87,17 @@ def answers(net: Recognizer, images: ByteArray) -> FloatArray:
     return net.probabilities(images.reshape(-1, SIDE, SIDE)).reshape(*images.shape[:-2], -1)
 
 
-def by_person(values: Floats, people: npt.NDArray[np.str_]) -> Score:
+def by_person(values: Floats, people: People) -> Score:
     """Return the mean of values with its interval, people drawn anew."""
     names, rows = np.unique(people, return_inverse=True)
     sums, counts = np.bincount(rows, values), np.bincount(rows)
     score = bootstrap(lambda drawn: float(sums[drawn].sum() / counts[drawn].sum()), len(names), limits=(-1.0, 1.0))
     return replace(score, count=len(values))
+
+
+def is_told(label: int | IntArray, table: FloatArray) -> Floats:
+    """Return in which share of its frames each person, (N, L, K), is read as the label."""
+    return np.asarray((table.argmax(axis=-1) == np.reshape(label, (-1, 1))).mean(axis=1), np.float64)
 
 
 # --- photos of resting faces
@@ -112,17 +113,19 @@ def resting_faces(data: FaceDataset, split: str) -> ByteArray:
 def photos_at_rest(net: Recognizer, photos: ByteArray) -> dict[str, Any]:
     """Measure how often resting faces are read as neutral, without and with a baseline from other copies."""
     generator = np.random.default_rng(0)
-    copies = np.stack([[_copy(photo, generator) for _ in range(2 * COPIES)] for photo in photos])
-    told = answers(net, copies)
+    told = answers(net, np.stack([[_copy(photo, generator) for _ in range(2 * COPIES)] for photo in photos]))
     after, has_baseline = with_baseline(net, told[:, :COPIES], told[:, COPIES:])
     people = np.arange(len(photos)).astype(np.str_)
-    shares = {"without": told[:, COPIES:], "with": after}
-    scores = {name: by_person(_is(NEUTRAL, table), people) for name, table in shares.items()}
-    return {"net": net.card.name, **_asdict(scores), "no baseline": float(1 - has_baseline.mean())}
+    without, own = (by_person(is_told(NEUTRAL, table), people) for table in (told[:, COPIES:], after))
+    return {"net": net.card.name, "without": without, "own rest": own, "no baseline": _missing(has_baseline)}
+
+
+def _missing(has_baseline: BoolArray) -> Score:
+    return bootstrap(lambda drawn: float(1 - has_baseline[drawn].mean()), len(has_baseline))
 
 
 def _copy(photo: ByteArray, generator: np.random.Generator) -> ByteArray:
-    """Return a photo as another frame could show it: turned, moved, lit and blurred a little."""
+    """Return a photo as another frame could show it: turned, moved, lit otherwise, with noise."""
     transform = cv2.getRotationMatrix2D((23.5, 23.5), generator.uniform(-6, 6), generator.uniform(0.95, 1.05))
     shifted = transform + np.pad(generator.uniform(-2, 2, (2, 1)), ((0, 0), (2, 0)))
     moved = cv2.warpAffine(photo, shifted, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
@@ -130,118 +133,7 @@ def _copy(photo: ByteArray, generator: np.random.Generator) -> ByteArray:
     return np.asarray(lit.clip(0, 255), np.uint8)
 
 
-def _is(label: int | IntArray, table: FloatArray) -> Floats:
-    """Return in which share of its frames each person, (N, L, K), is read as the label."""
-    return np.asarray((table.argmax(axis=-1) == np.reshape(label, (-1, 1))).mean(axis=1), np.float64)
-
-
-def _asdict(scores: Mapping[str, Score]) -> dict[str, Any]:
-    return {name: asdict(score) for name, score in scores.items()}
-
-
-# --- simulated rest
-
-
-class RestingShape:
-    """Tells the shape of a face at rest from the points that expressions hardly move."""
-
-    def __init__(self, resting: Floats) -> None:
-        self._mean = resting.mean(axis=0)
-        for _ in range(3):
-            aligned = np.stack([steady_transform(points, self._mean)(points) for points in resting])
-            self._mean = aligned.mean(axis=0)
-        steady, whole = aligned[:, STEADY].reshape(len(aligned), -1), aligned.reshape(len(aligned), -1)
-        self._steady_mean, self._whole_mean = steady.mean(axis=0), whole.mean(axis=0)
-        centered = steady - self._steady_mean
-        covariance = centered.T @ centered / len(aligned) + RIDGE * np.eye(centered.shape[1])
-        self._weights = np.linalg.solve(covariance, centered.T @ (whole - self._whole_mean) / len(aligned))
-
-    def __call__(self, points: Floats) -> Floats:
-        """Return the (68, 2) points of this face at rest, in the same picture."""
-        transform = steady_transform(points, self._mean)
-        steady = transform(points[STEADY]).ravel()
-        whole = self._whole_mean + (steady - self._steady_mean) @ self._weights
-        return np.asarray(transform.inverse(whole.reshape(-1, 2)), np.float64)
-
-
-def steady_transform(points: Floats, onto: Floats) -> Any:
-    """Return the similarity transform that brings the steady points of one face onto those of another."""
-    return SimilarityTransform.from_estimate(points[STEADY], onto[STEADY])
-
-
-def warped(image: ByteArray, points: Floats, onto: Floats) -> ByteArray:
-    """Return a face with its points moved, and what is around it turned and scaled alike."""
-    around = steady_transform(onto, points)(BORDER_PX)
-    # Pixel centers lie at half coordinates here, at whole ones in scikit-image.
-    back = PiecewiseAffineTransform.from_estimate(  # type: ignore[no-untyped-call]
-        np.concatenate([onto, BORDER_PX]) - 0.5, np.concatenate([points, around]) - 0.5
-    )
-    moved = warp(image.astype(np.float64), back, order=3, mode="edge", preserve_range=True)  # type: ignore[no-untyped-call]
-    return np.asarray(moved.clip(0, 255).round(), np.uint8)
-
-
-def points_of_teacher(teacher: MeshTeacher, images: ByteArray) -> Floats:
-    """Return the points, (N, 68, 2) pixels, that the teacher sees best on faces framed as FER2013 frames them."""
-    return SIDE * np.stack([teacher.label(image)[0] for image in images]).astype(np.float64)
-
-
-def points_of_ours(images: ByteArray) -> Floats:
-    """Return the points, (N, 68, 2) pixels, of the landmark net that ships."""
-    return SIDE * points_of(load_landmarker(), images)[0].astype(np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class Sequences:
-    """The peaks of CK+48 and what simulates rest; sequence ``i`` is row ``i`` of each.
-
-    Parameters
-    ----------
-    images : (S, 3, 48, 48) ndarray of uint8
-    labels : (S,) ndarray of int64
-    people : (S,) ndarray of str
-    same_face : (S, 48, 48) ndarray of uint8
-        The last frame, warped to the shape of the person at rest, one for all sequences of a person.
-    """
-
-    images: ByteArray
-    labels: IntArray
-    people: npt.NDArray[np.str_]
-    same_face: ByteArray
-
-    @property
-    def others(self) -> npt.NDArray[np.bool_]:
-        """Which other sequences show the same person, (S, S)."""
-        return np.asarray(self.people[:, None] == self.people) & ~np.eye(len(self.people), dtype=np.bool_)
-
-    def rest_of_others(self) -> ByteArray:
-        """Return the simulated resting face of each sequence's person, without that sequence, (S, 48, 48)."""
-        return np.stack([_median_face(self.same_face[others]) for others in self.others])
-
-
-def _median_face(faces: ByteArray) -> ByteArray:
-    """Return the median of faces of one shape, all brought to the light of the first; plain gray of none."""
-    if not len(faces):
-        return np.full((SIDE, SIDE), 128, np.uint8)
-    means, spreads = faces.mean(axis=(1, 2), keepdims=True), faces.std(axis=(1, 2), keepdims=True)
-    median = np.median((faces - means) / spreads, axis=0) * spreads[0] + means[0]
-    return np.asarray(median.clip(0, 255).round(), np.uint8)
-
-
-def simulated(data: FaceDataset, points: Floats, rest_points: Floats) -> Sequences:
-    """Return CK+48 as sequences of three frames, with the points of its faces as they are and at rest."""
-    assert data.subjects is not None
-    people = data.subjects[::3]
-    first = [3 * int(np.argmax(people == person)) for person in people]
-    lasts = range(2, len(data), 3)
-    same_face = [warped(data.images[k], points[k], rest_points[f]) for k, f in zip(lasts, first, strict=True)]
-    return Sequences(data.images.reshape(-1, 3, SIDE, SIDE), data.labels[::3], people, np.stack(same_face))
-
-
-def of_someone_else(sequences: Sequences, among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return which sequences show the same expression of other people, (S, S)."""
-    alike = sequences.labels[:, None] == sequences.labels
-    strangers = sequences.people[:, None] != sequences.people
-    return np.asarray(alike & strangers & among[:, None] & among)
+# --- peaks
 
 
 def peaks(net: Recognizer, sequences: Sequences, least_others: int) -> dict[str, Any]:
@@ -251,44 +143,30 @@ def peaks(net: Recognizer, sequences: Sequences, least_others: int) -> dict[str,
     told = answers(net, sequences.images)
     rest, same_face = (answers(net, faces)[:, None] for faces in (sequences.rest_of_others(), sequences.same_face))
     own, has_baseline = with_baseline(net, rest, told)
-    pairs = np.argwhere(of_someone_else(sequences, tested))
-    strange, _ = with_baseline(net, rest[pairs[:, 1]], told[pairs[:, 0]])
-    strange_sums = np.bincount(pairs[:, 0], _is(labels[pairs[:, 0]], strange), len(labels))
+    row, other = np.nonzero(sequences.of_someone_else(tested))
+    strange = is_told(labels[row], with_baseline(net, rest[other], told[row])[0])
     right = {
-        "without": _is(labels, told),
-        "own rest": _is(labels, own),
-        "someone else's": strange_sums / np.maximum(np.bincount(pairs[:, 0], minlength=len(labels)), 1),
-        "same face": _is(labels, with_baseline(net, same_face, told)[0]),
+        "without": is_told(labels, told),
+        "own rest": is_told(labels, own),
+        "someone else's": np.bincount(row, strange, len(labels)) / np.bincount(row, minlength=len(labels)).clip(1),
+        "same face": is_told(labels, with_baseline(net, same_face, told)[0]),
     }
     figures = right | {
-        "own rest - without": right["own rest"] - right["without"],
-        "own rest - someone else's": right["own rest"] - right["someone else's"],
-        "neutral at the peak, without": _is(NEUTRAL, told),
-        "neutral at the peak, own rest": _is(NEUTRAL, own),
-        "neutral, rest": _is(NEUTRAL, rest),
-        "neutral, same face, without": _is(NEUTRAL, same_face),
-        "neutral, same face, own rest": _is(NEUTRAL, with_baseline(net, rest, same_face)[0]),
+        "own - without": right["own rest"] - right["without"],
+        "own - someone else's": right["own rest"] - right["someone else's"],
+        "neutral, without": is_told(NEUTRAL, told),
+        "neutral, own rest": is_told(NEUTRAL, own),
+        "rest is neutral": is_told(NEUTRAL, rest),
     }
-    facts = {"net": net.card.name, "least others": least_others, "sequences": len(people)}
-    facts |= {"people": len(set(people.tolist())), "no baseline": float(1 - has_baseline[tested].mean())}
+    facts = {"net": net.card.name, "others": least_others, "sequences": len(people), "people": len(set(people))}
     scores = {name: by_person(values[tested], people) for name, values in figures.items()}
-    return facts | _asdict(scores) | {"by label": _by_label(right, labels, tested)}
-
-
-def _by_label(
-    right: Mapping[str, Floats], labels: IntArray, tested: npt.NDArray[np.bool_]
-) -> dict[str, dict[str, float]]:
-    rows = {name: tested & (labels == index) for index, name in enumerate(EXPRESSIONS) if index != NEUTRAL}
-    return {
-        name: {"sequences": int(chosen.sum())} | {kind: float(values[chosen].mean()) for kind, values in right.items()}
-        for name, chosen in rows.items()
-    }
+    return facts | scores | {"no baseline": _missing(has_baseline[tested])}
 
 
 # --- geometry
 
 
-def relative_geometry(sequences: Sequences, points: Floats, rest_points: Floats) -> list[dict[str, Any]]:
+def relative_geometry(sequences: Sequences, points: Floats, rest_points: Floats) -> dict[str, dict[str, Score]]:
     """Measure what a linear classifier makes of absolute and of relative geometry, on folds by person."""
     columns = [GEOMETRY_NAMES.index(name) for name in RELATIVE_NAMES]
     absolute, resting = (
@@ -297,7 +175,7 @@ def relative_geometry(sequences: Sequences, points: Floats, rest_points: Floats)
     is_known = np.isfinite(absolute + resting).all(axis=(1, 2))
     others, means = sequences.others & is_known, np.nan_to_num(absolute).mean(axis=1)
     tested = is_known & (others.sum(axis=1) >= OTHERS)
-    offsets = means - _mean_of(of_someone_else(sequences, is_known), means)
+    offsets = means - _mean_of(sequences.of_someone_else(is_known), means)
     inputs = {
         "absolute": absolute,
         "from simulated rest": absolute - resting,
@@ -306,122 +184,157 @@ def relative_geometry(sequences: Sequences, points: Floats, rest_points: Floats)
     }
     labels, people = sequences.labels[tested], sequences.people[tested]
     right = {name: _folds(values[tested], labels, people) for name, values in inputs.items()}
-    return [
-        {"geometry": name, "accuracy": asdict(by_person(values, people))}
-        | {"more than absolute": asdict(by_person(values - right["absolute"], people))}
+    return {
+        name: {"right": by_person(values, people), "more than absolute": by_person(values - right["absolute"], people)}
         for name, values in right.items()
-    ]
+    }
 
 
-def _mean_of(chosen: npt.NDArray[np.bool_], values: FloatArray) -> FloatArray:
+def _mean_of(chosen: BoolArray, values: FloatArray) -> FloatArray:
     """Return for each row of `chosen`, (S, S), the mean of these values, (S, F); 0 of none."""
     return np.asarray(chosen @ values / np.maximum(chosen.sum(axis=1), 1)[:, None], np.float32)
 
 
-def _folds(values: Floats, labels: IntArray, people: npt.NDArray[np.str_]) -> Floats:
+def _folds(values: FloatArray, labels: IntArray, people: People) -> Floats:
     """Return the share of each sequence's frames, (S, 3, F), that is read right by who has not seen the person."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    told = cross_val_predict(
-        model,
-        values.reshape(-1, values.shape[2]),
-        np.repeat(labels, 3),
-        groups=np.repeat(people, 3),
-        cv=GroupKFold(FOLDS),
-    )
-    return np.asarray((told.reshape(-1, 3) == labels[:, None]).mean(axis=1), np.float64)
+    model, split = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)), GroupKFold(FOLDS)
+    table, wanted, groups = values.reshape(-1, values.shape[2]), np.repeat(labels, 3), np.repeat(people, 3)
+    told = cross_val_predict(model, table, wanted, groups=groups, cv=split)
+    return np.asarray((told == wanted).reshape(-1, 3).mean(axis=1), np.float64)
 
 
 # --- video
 
 
-def smile(path: Path) -> list[dict[str, float | None]]:
-    """Read a video without and with a baseline; a row for every fifth of a second."""
+def smile(path: Path) -> list[dict[str, float]]:
+    """Read a video without and with a baseline; a row for every `VIDEO_STEP`-th frame in which rest is known."""
     pipeline, rows = Pipeline(landmarks=True), []
     baseline = Baseline(VIDEO_REST_S, pipeline.recognizer.card)
-    names = ("lip_corner_pull", f"lip_corner_pull{FROM_REST}", f"mouth_width{FROM_REST}")
     for frame in frames(path):
         faces = pipeline(frame.image, frame.time_s).faces
         assert faces.landmarks is not None
         after = baseline.update(faces.measured(GEOMETRY_NAMES, geometry(faces.landmarks)), frame.time_s)
-        if frame.index % 6 == 0:
-            without, told = faces.to_dicts()[0], after.to_dicts()[0]
-            row = {"time_s": frame.time_s, "happy, without": without["happy"], "happy, with": told["happy"]}
-            rows.append(row | {name: told[name] if np.isfinite(told[name]) else None for name in names})
+        without, own = faces.to_dicts()[0], after.to_dicts()[0]
+        if frame.index % VIDEO_STEP == 0 and own[HAS_BASELINE]:
+            row = {"time, s": frame.time_s, "happy, without": without["happy"], "happy, own rest": own["happy"]}
+            rows.append(row | {name: own[f"{name}{FROM_REST}"] for name in ("lip_corner_pull", "mouth_width")})
     return rows
 
 
-# --- tables
+# --- report
 
 
-def measure(data_dir: Path, teacher: Path, video: Path | None, pictures: Path | None) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the rows of each table."""
+def measure(data_dir: Path, teacher: MeshTeacher, video: Path, pictures: Path | None) -> dict[str, Any]:
+    """Measure all that the report tells."""
     files = find_data(data_dir)
     fer2013 = load_fer2013(files.need("fer2013"), files.need("ferplus"))
-    resting = resting_faces(fer2013, "PublicTest")
-    nets = {name: load(name) for name in (*NETS, "paper")}
-    yield "typical rest", {name: answers(net, resting).mean(axis=0).tolist() for name, net in nets.items()}
-    photos = resting_faces(fer2013, "PrivateTest")[:PHOTOS]
-    yield "photos at rest", [photos_at_rest(nets[name], photos) for name in NETS]
+    resting, photos = resting_faces(fer2013, "PublicTest"), resting_faces(fer2013, "PrivateTest")[:PHOTOS]
     ck48 = load_ck48(files.need("ck48")).of_labels(EXPRESSIONS)
-    sources: dict[str, Locate] = {"ours": points_of_ours, "teacher": partial(points_of_teacher, MeshTeacher(teacher))}
-    found = {name: _with_rest(locate, resting[:PHOTOS], ck48.images) for name, locate in sources.items()}
+    found = {}
+    sources: dict[str, Locate] = {"teacher": partial(points_of_teacher, teacher), "landmark net": points_of_ours}
+    for name, locate in sources.items():
+        points = locate(ck48.images)
+        found[name] = points, at_rest(points, locate(resting[:PHOTOS]))
     sequences = simulated(ck48, *found["teacher"])
     if pictures:
         write_pictures(sequences, pictures)
-    yield "peaks", [peaks(nets[name], sequences, least) for name in NETS for least in (OTHERS, OTHERS + 1)]
-    tables = {name: relative_geometry(sequences, *both) for name, both in found.items()}
-    yield "geometry", [{"points": name} | row for name, rows in tables.items() for row in rows]
-    if video:
-        yield "video", smile(video)
+    nets = {name: load(name) for name in TYPICAL_REST}
+    return {
+        "resting": len(resting),
+        "typical rest": {name: answers(net, resting).mean(axis=0).tolist() for name, net in nets.items()},
+        "photos": [photos_at_rest(nets[name], photos) for name in NETS],
+        "peaks": [peaks(nets[name], sequences, least) for name in NETS for least in (OTHERS, OTHERS + 1)],
+        "geometry": {name: relative_geometry(sequences, *both) for name, both in found.items()},
+        "video": smile(video),
+    }
 
 
-def _with_rest(locate: Locate, resting: ByteArray, images: ByteArray) -> tuple[Floats, Floats]:
-    """Return the points of faces as they are and at rest, (N, 68, 2) pixels each."""
-    shape, points = RestingShape(locate(resting)), locate(images)
-    return points, np.stack([shape(face) for face in points])
+def page(found: dict[str, Any]) -> str:
+    """Return the report."""
+    typical = found["typical rest"]
+    off = max(np.abs(np.subtract(typical[name], TYPICAL_REST[name])).max() for name in typical)
+    geometry_rows = [
+        {"points": points, "geometry": name} | row
+        for points, rows in found["geometry"].items()
+        for name, row in rows.items()
+    ]
+    return f"""# What a person's own baseline changes
+
+`python benchmarks/baseline.py --teacher face_landmarker.task`. In brackets the 95 % interval (bootstrap over people).
+What was simulated, and how, is at the top of the program; what the figures say is in [baseline.md](../baseline.md).
+
+## Typical rest
+
+What the nets answer on average for the {found["resting"]:,} faces of `PublicTest` that most taggers of FER+ call
+neutral, in percent. `TYPICAL_REST` differs from it by {100 * off:.2f} points at most.
+
+{_table([{"net": name} | dict(zip(EXPRESSIONS, row, strict=True)) for name, row in typical.items()])}
+
+## Photos at rest
+
+{PHOTOS} such faces of `PrivateTest`, {COPIES} copies for the baseline, {COPIES} others read: which
+of these are read as neutral, in percent.
+
+{_table(found["photos"])}
+
+## Peaks of CK+48 after simulated rest
+
+Frames read right, in percent, of people with at least so many other sequences to make a rest of.
+
+{_table(found["peaks"], ("net", *FACTS, "no baseline", "without", "own rest", "someone else's", "same face"))}
+
+What the own rest changes, in points; how many frames are read as neutral, which none of them is; and how often the
+simulated rest itself is, in percent.
+
+{_table(found["peaks"], ("net", "others", *CHANGES))}
+
+## Geometry
+
+Frames of CK+48 read right by logistic regression on {len(RELATIVE_NAMES)} measures, in percent, {FOLDS} folds by
+person.
+
+{_table(geometry_rows)}
+
+## A video
+
+Somebody rests and begins to smile; the baseline is of the first {VIDEO_REST_S} s. `default`, smoothed, in percent;
+measures as they differ from rest, in percent of the eye distance.
+
+{_table(found["video"])}
+"""
 
 
-def write_pictures(sequences: Sequences, folder: Path) -> None:
-    """Write, for each expression, eight peaks, each beside the same face and the others of this person at rest."""
-    make_folder(folder)
-    rest, has_rest = sequences.rest_of_others(), sequences.others.sum(axis=1) >= OTHERS
-    for index, name in enumerate(EXPRESSIONS):
-        chosen = np.flatnonzero(has_rest & (sequences.labels == index))[::3][:8]
-        rows = [np.hstack([sequences.images[row, 2], sequences.same_face[row], rest[row]]) for row in chosen]
-        if rows:
-            sheet = np.vstack([np.hstack(rows[:4]), np.hstack(rows[4:])]) if len(rows) == 8 else np.vstack(rows)
-            cv2.imwrite(str(folder / f"{name}.png"), cv2.resize(sheet, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC))
+def _table(rows: Sequence[dict[str, Any]], names: Iterable[str] = ()) -> str:
+    """Return rows as Markdown: shares in percent, scores with their intervals."""
+    shown = tuple(names) or tuple(rows[0])
+    lines = [shown, ("---",) * len(shown), *([_cell(name, row[name]) for name in shown] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as Markdown: scores in percent with their intervals."""
-    names = [name for name in rows[0] if name != "by label"]
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(_cell(row[name]) for name in names)} |" for row in rows)])
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{100 * value['value']:.1f} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
-    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, Score):
+        return f"{100 * value.value:.1f} ({100 * value.low:.1f} to {100 * value.high:.1f})"
+    return f"{value:.1f}" if name == "time, s" else f"{100 * value:.1f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
-    """Measure, print the tables, write JSON."""
+    """Measure, and write report and figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with FER2013, FER+ and CK+48")
     parser.add_argument("--teacher", type=Path, required=True, help="face_landmarker.task of MediaPipe")
-    parser.add_argument("--video", type=Path, help="a video in which somebody who rests begins to smile")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--data", type=Path, default=SHARED / "data", help="folder with FER2013, FER+ and CK+48")
+    parser.add_argument("--video", type=Path, default=SHARED / "media" / "videos" / "pyfeat__single_face.mp4")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results", help="folder for the two files")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of simulated rest")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     logging.getLogger("mien").setLevel(logging.ERROR)  # who has no baseline is counted
-    record: dict[str, Any] = {"machine": machine()}
-    for name, rows in measure(arguments.data, arguments.teacher, arguments.video, arguments.pictures):
-        print(f"\n{name}\n\n{table(rows) if isinstance(rows, list) else json.dumps(rows)}", flush=True)
-        record[name] = rows
-    if arguments.out:
-        write_whole(arguments.out, json.dumps(record, indent=2) + "\n")
+    teacher = MeshTeacher(options.teacher)
+    found = measure(options.data, teacher, options.video, options.pictures)
+    hashes = {name: load(name).model.sha256 for name in TYPICAL_REST}
+    hashes |= {"landmarks": load_landmarker().sha256, "teacher": teacher.sha256}
+    record = {"machine": machine(), "sha256": hashes, **found}
+    write_whole(options.out / "baseline.json", json.dumps(record, indent=2, default=asdict) + "\n")
+    write_whole(options.out / "baseline.md", page(found))
+    print(page(found))
 
 
 if __name__ == "__main__":
