@@ -113,7 +113,7 @@ def reason(crop: ByteArray, recognizer: Recognizer, seed: int, *, mapped: bool) 
     """Explain one face of FER2013 and check what was named."""
     face = load_landmarker().locate(crop, read(crop, recognizer))
     best = int(face.probabilities[0].argmax())
-    shares = Explainer(recognizer).update(crop, face, 0.0)[0]
+    shares = np.nan_to_num(Explainer(recognizer).update(crop, face, 0.0)[0])  # no region is named on unsure landmarks
     parts, origin = parts_of(crop, face, SIDE)
     shares_of_regions, masks = shares[: len(REGIONS)], parts[: len(REGIONS)]
     named = int(shares_of_regions.argmax()) if shares_of_regions.any() else -1

@@ -386,3 +386,13 @@ def test_of_an_unknown_net_answers_stay_and_geometry_is_relative(
     assert faces.probabilities[0] == pytest.approx(SADLY)
     assert column(faces) == [1.0]
     assert column(faces, "brow_raise_from_rest") == pytest.approx([0.25])
+
+
+def test_frames_without_sure_landmarks_are_no_rest(card: ModelCard) -> None:
+    baseline = Baseline(1.0, card)
+    for index in range(12):
+        face = Faces.detected([BOX_XYXY], [1.0]).recognized(CALM[None], EXPRESSIONS)
+        face = replace(face, track_ids=np.array([1]), landmark_confidences=np.array([0.1], np.float32))
+        face = baseline.update(face, index / RATE)
+    assert face.features is not None
+    assert face.features[0, face.feature_names.index(HAS_BASELINE)] == 0

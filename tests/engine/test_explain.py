@@ -103,9 +103,15 @@ def test_the_shipped_net_on_a_portrait(astronaut: ByteArray) -> None:
 
 def with_landmarks(faces: Faces, shares: FloatArray, confidence: float) -> Faces:
     """Return one face with landmarks that lie in its crop at these shares."""
+    landmark_confidences = np.array([confidence], np.float32)
+    return replace(faces, landmarks=in_picture(faces, shares), landmark_confidences=landmark_confidences)
+
+
+def in_picture(faces: Faces, shares: FloatArray) -> FloatArray:
+    """Return points that lie in the crop of one face at these shares, (1, 68, 2) pixels of the picture."""
     x, y, side = crop_squares(faces.boxes_xyxy)[0]
-    points = np.array([x - side / 2, y - side / 2]) + shares * side
-    return replace(faces, landmarks=points[None], landmark_confidences=np.array([confidence], np.float32))
+    points: FloatArray = np.array([x - side / 2, y - side / 2], np.float32) + shares * side
+    return points[None]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +170,10 @@ def happy(picture: ByteArray, *ids: int) -> Faces:
     box = detect(Whole(), picture).boxes_xyxy[0]
     answers = np.eye(7)[[3] * len(ids)]
     faces = Faces.detected([box] * len(ids), np.ones(len(ids))).recognized(answers, load().card.labels)
-    return replace(faces, track_ids=np.array(ids, np.int64))
+    landmarks = np.repeat(in_picture(Faces.detected([box], [1]), MEAN_SHAPE), len(ids), axis=0)
+    return replace(
+        faces, track_ids=np.array(ids, np.int64), landmarks=landmarks, landmark_confidences=np.full(len(ids), 0.9)
+    )
 
 
 def test_a_stream_has_the_shares_of_a_still(astronaut: ByteArray) -> None:
@@ -182,6 +191,24 @@ def test_a_person_is_explained_anew_at_most_twice_a_second(noise: ByteArray) -> 
         explainer.update(noise, happy(noise, 1), index / 25)
         seen.append(net.seen // (1 + len(PARTS)))
     assert seen == [1] * 13 + [2] * 12  # at 0.00 and 0.52 s
+
+
+def test_another_label_is_explained_at_once(noise: ByteArray) -> None:
+    net = LooksAt("eyes")
+    explainer = Explainer(Recognizer(cast("Model", net)))
+    explainer.update(noise, happy(noise, 1), 0.0)
+    neutral = happy(noise, 1).recognized(np.eye(7)[[6]], load().card.labels)
+    explainer.update(noise, neutral, 0.1)
+    explainer.update(noise, neutral, 0.2)
+    explainer.update(noise, happy(noise, 1), 0.3)
+    assert net.seen == 2 * (1 + len(PARTS))
+
+
+def test_without_sure_landmarks_a_stream_names_no_region(noise: ByteArray) -> None:
+    net = LooksAt("eyes")
+    unsure = replace(happy(noise, 1), landmark_confidences=np.array([0.1], np.float32))
+    assert np.isnan(Explainer(Recognizer(cast("Model", net))).update(noise, unsure, 0.0)).all()
+    assert net.seen == 0
 
 
 def test_each_person_has_a_clock_and_time_that_goes_back_begins_anew(noise: ByteArray) -> None:

@@ -243,9 +243,7 @@ def test_what_cannot_be_measured_keeps_its_row_and_has_no_numbers(case: str, hea
     assert np.isfinite(faces.landmarks).all()
     assert case == "20 px" or faces.landmark_confidences[0] < MEASURABLE
     assert np.isnan([column(faces, name)[0] for name in FEATURE_NAMES]).all()
-    shares = [column(faces, name)[0] for name in WHY_NAMES]
-    assert min(shares) >= 0
-    assert sum(shares) == pytest.approx(1) or sum(shares) == 0
+    assert case == "20 px" or np.isnan([column(faces, name)[0] for name in WHY_NAMES]).all()
     plain, with_regions = (draw(picture, faces, regions=regions) for regions in (False, True))
     assert case == "20 px" or np.array_equal(plain, with_regions)
 

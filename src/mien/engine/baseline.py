@@ -14,6 +14,7 @@ from mien.core.types import BoolArray, Faces, FloatArray
 from mien.engine.tracking import LOST_AFTER_S
 from mien.face.boxes import Floats, centers_and_sizes
 from mien.face.geometry import GEOMETRY_NAMES, POSE_NAMES
+from mien.face.landmarks import MEASURABLE
 
 TYPICAL_REST = {
     "default": (0.0113, 0.0006, 0.0010, 0.0337, 0.0927, 0.0149, 0.8457),
@@ -96,9 +97,10 @@ class Baseline:
     """Learns each person's resting face at the start of the track, then tells what differs from it.
 
     People are to be asked to rest, looking into the camera, when they come into the picture. The first `rest_s` seconds
-    of a track count, without the frames in which the face moves fast or looks strongly like another expression than
-    neutral: of the others the median is taken, of answers and of geometry. Where less than half of the frames remain,
-    the person has no baseline; a warning in the log says so. Who is unseen for more than a second is somebody else.
+    of a track count, without the frames in which the face moves fast, has no sure landmarks, or looks strongly like
+    another expression than neutral: of the others the median is taken, of answers and of geometry. Where less than half
+    of the frames remain, the person has no baseline; a warning in the log says so. Who is unseen for more than a second
+    is somebody else.
 
     Parameters
     ----------
@@ -177,9 +179,13 @@ class Baseline:
         probabilities, relative = faces.probabilities.copy(), np.full_like(geometry, np.nan)
         has_baseline = np.zeros((len(faces), 1), np.float32)
         ids = [] if faces.track_ids is None else faces.track_ids.tolist()
+        sureness = faces.landmark_confidences
+        is_sure = np.ones(len(faces), np.bool_) if sureness is None else sureness >= MEASURABLE
         for row, track_id in enumerate(ids):
             watch = self._watches.setdefault(track_id, _Watch(track_id, time_s, time_s + self._rest_s, self._is_other))
-            rest = watch.see(_Frame(time_s, faces.boxes_xyxy[row], faces.probabilities[row], geometry[row]))
+            rest = watch.see(
+                _Frame(time_s, faces.boxes_xyxy[row], faces.probabilities[row], geometry[row], is_sure[row])
+            )
             if rest is None:
                 continue
             relative[row], has_baseline[row] = geometry[row] - rest.geometry, 1
@@ -212,6 +218,7 @@ class _Frame(NamedTuple):
     box_xyxy: FloatArray
     answer: FloatArray
     geometry: FloatArray
+    is_sure: np.bool_
 
 
 class _Watch:
@@ -235,8 +242,8 @@ class _Watch:
         return self._rest
 
     def _resting_face(self) -> _Rest | None:
-        times_s, boxes, answers, geometry = (np.array(values) for values in zip(*self._frames, strict=True))
-        is_resting = (answers[:, self._is_other] < SURE).all(axis=1) & (_moved(times_s, boxes) < MOVED)
+        times_s, boxes, answers, geometry, is_sure = (np.array(values) for values in zip(*self._frames, strict=True))
+        is_resting = is_sure & (answers[:, self._is_other] < SURE).all(axis=1) & (_moved(times_s, boxes) < MOVED)
         if is_resting.mean() < LEAST_SHARE:
             log.warning(
                 "no baseline for track %d: %d of %d frames from %.1f to %.1f s show a resting face, expected half: "

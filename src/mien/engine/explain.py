@@ -117,12 +117,13 @@ class Explainer:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
-        self._known: dict[int, tuple[float, list[float]]] = {}
+        self._known: dict[tuple[int, int], tuple[float, list[float]]] = {}  # by id and label
 
     def update(self, picture: ByteArray, faces: Faces, time_s: float) -> FloatArray:
         """Return the shares of the parts in the answers of the next frame.
 
-        Those of a person with an id stay as they are for :data:`EVERY_S` seconds. A face takes six answers of the net.
+        Those of a person with an id stay as they are for :data:`EVERY_S` seconds, if the label does. A face takes six
+        answers of the net.
 
         Parameters
         ----------
@@ -137,7 +138,8 @@ class Explainer:
         -------
         (N, 5) ndarray of float32
             Columns :data:`WHY_NAMES`; rows as :attr:`Explanation.shares`, of the top label of each face, which
-            smoothing may keep while the net answers otherwise.
+            smoothing may keep while the net answers otherwise; NaN where no landmarks are sure, since nobody knows
+            what lies where then.
 
         Raises
         ------
@@ -153,19 +155,22 @@ class Explainer:
         ids = [None] * len(faces) if faces.track_ids is None else faces.track_ids.tolist()
         rows = []
         for track_id, face in zip(ids, faces, strict=True):
-            if track_id in self._known:
-                rows.append(self._known[track_id][1])
+            best = int(face.probabilities[0].argmax())
+            if (track_id, best) in self._known:
+                rows.append(self._known[track_id, best][1])
                 continue
-            rows.append(self._explained(picture, face))
+            rows.append(self._explained(picture, face, best))
             if track_id is not None:
-                self._known[track_id] = (time_s, rows[-1])
+                self._known[track_id, best] = (time_s, rows[-1])
         return np.array(rows, np.float32).reshape(-1, len(PARTS))
 
-    def _explained(self, picture: ByteArray, face: Faces) -> list[float]:
+    def _explained(self, picture: ByteArray, face: Faces, best: int) -> list[float]:
         size = self._recognizer.card.input_size
+        parts, origin = parts_of(picture, face, size)
+        if origin == "frame":
+            return [np.nan] * len(PARTS)
         crop = preprocess.crops(picture, face.boxes_xyxy, size)[0]
-        probabilities = _probabilities(self._recognizer, crop, parts_of(picture, face, size)[0])
-        best = int(face.probabilities[0].argmax())
+        probabilities = _probabilities(self._recognizer, crop, parts)
         return list(_shares(probabilities[0, best] - probabilities[1:, best]).values())
 
 
