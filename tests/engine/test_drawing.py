@@ -13,7 +13,7 @@ from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT, UNCERTAIN
 from mien.core.preprocess import MEAN_SHAPE, crop_squares
 from mien.core.types import ByteArray, Faces, FloatArray
 from mien.engine.drawing import COLORS, OTHER_COLOR, color_of, contrast, draw, heat_map, ink_on
-from mien.engine.drawing.layout import plan
+from mien.engine.drawing.layout import WIDEST_REASON, plan
 from mien.engine.drawing.regions import MOST_TINT
 from mien.engine.drawing.strokes import Area, text_width
 from mien.engine.explain import WHY_NAMES, Explanation
@@ -185,12 +185,26 @@ def test_why_is_a_second_line_of_the_label() -> None:
     assert np.ptp(np.flatnonzero(inked)) == pytest.approx(text_width(WORDS) * mark.small_px, abs=4)
 
 
-@pytest.mark.parametrize(("width", "reason"), [(240, WORDS), (160, "")])
-def test_a_picture_too_narrow_for_the_reason_keeps_the_label(width: int, reason: str) -> None:
-    face = replace(measured_face(), boxes_xyxy=np.array([[10, 120, 90, 220]], np.float32))
-    (mark,) = plan(face, width, 480, bars=False)
-    assert mark.reason == reason
-    assert mark.label.width <= width
+@pytest.mark.parametrize(
+    ("face_width", "width", "reason"), [(220, 640, WORDS), (80, 640, "mouth 62 %"), (200, 160, "")]
+)
+def test_a_reason_too_wide_for_face_or_picture_is_cut_short(face_width: int, width: int, reason: str) -> None:
+    box = np.array([[10, 120, 10 + face_width, 220]], np.float32)
+    (plain,) = plan(replace(measured_face(shares=None), boxes_xyxy=box), width, 480, bars=False)
+    (mark,) = plan(replace(measured_face(), boxes_xyxy=box), width, 480, bars=False)
+    assert mark.reason.startswith(reason)
+    assert mark.label.width <= max(plain.label.width, min(width, WIDEST_REASON * face_width))
+
+
+@pytest.mark.parametrize(("face_width", "has_points"), [(60, False), (120, True)])
+def test_small_faces_have_no_blot_of_points(face_width: int, has_points: bool) -> None:
+    face = measured_face(shares=None)
+    face = replace(face, boxes_xyxy=np.array([[10, 120, 10 + face_width, 220]], np.float32))
+    picture = gray_picture(480, 640)
+    assert face.landmarks is not None
+    x, y = face.landmarks[0, 30].astype(int)
+    drawn = draw(picture, face, bars=False, regions=True)[y - 1 : y + 2, x - 1 : x + 2]
+    assert bool((drawn > 200).any()) == has_points
 
 
 def test_regions_are_tinted_by_their_shares() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mien.core.types import Faces
 from mien.engine.drawing.colors import Color, color_of
@@ -13,6 +13,7 @@ from mien.engine.explain import shares_of, worded
 
 SMALLEST_CAPITALS_PX = 8.0  # the strokes of a Hershey font merge below 7
 LARGEST_COVER = 0.2  # share of a face that a panel may hide
+WIDEST_REASON = 1.6  # width of the label, in widths of the face, for the sake of its second line
 LARGEST_PANEL = 0.16  # share of the picture
 
 NOWHERE = Area(0, 0, 0, 0)
@@ -85,9 +86,11 @@ def _mark(face: Faces, frame: Area) -> Mark:
     # A border that lies outside stays outside; beyond that, coordinates only risk an overflow in OpenCV.
     box = Area(*face.boxes_xyxy[0].tolist()).common(frame.grown(frame.width + frame.height))
     capitals_px = _capitals_px(text, box.common(frame).width, frame)
-    mark = Mark(face, box, text, worded(shares_of(face)), capitals_px)
-    # Smaller it could not be read, and other lines are no longer than the picture.
-    return mark if mark.label_size[0] <= frame.width else replace(mark, reason="")
+    reason = worded(shares_of(face))
+    marks = [Mark(face, box, text, line, capitals_px) for line in (reason, reason.partition(",")[0], "")]
+    widest = min(frame.width, max(marks[-1].label_size[0], WIDEST_REASON * box.width))
+    # Smaller it could not be read; wider it would lie over others' faces.
+    return next((mark for mark in marks if mark.label_size[0] <= widest), marks[-1])
 
 
 def _capitals_px(text: str, face_width: float, frame: Area) -> float:

@@ -14,6 +14,7 @@ from mien.face.regions import polygons
 
 MOST_TINT = 0.6  # opacity of a region that made the whole answer: the face is to be seen through it
 LEAST_DOT_PX, DOT_SHARE = 0.6, 0.006  # radius of a point; share of the face's width
+LEAST_DOTTED_PX = 64  # width of a face: on smaller ones 68 points run into each other
 MAP_PX = 384  # side of a heat map
 MOST_HEAT = 0.75  # opacity of a heat map where it is highest
 
@@ -21,7 +22,7 @@ MOST_HEAT = 0.75  # opacity of a heat map where it is highest
 def paint_regions(canvas: ByteArray, mark: Mark, *, points: bool) -> None:
     """Paint the regions of a face in the color of its answer, the stronger, the more they made it.
 
-    Nothing where the landmarks are not sure. `points` are the landmarks themselves.
+    Nothing where the landmarks are not sure. `points` are the landmarks themselves, on faces large enough for them.
     """
     face = mark.face
     if face.landmarks is None or not measurable(face)[0]:
@@ -32,7 +33,7 @@ def paint_regions(canvas: ByteArray, mark: Mark, *, points: bool) -> None:
         tint(canvas, outlines, mark.color, MOST_TINT * share)
         for outline in outlines:
             line_around(canvas, outline, mark.color if share >= LEAST_WORDED else FADED, thin_px)
-    if points:
+    if points and mark.box.width >= LEAST_DOTTED_PX:
         radius = max(LEAST_DOT_PX, DOT_SHARE * mark.box.width)
         for x, y in face.landmarks[0].tolist():
             dot(canvas, x, y, 1.7 * radius, INK)
