@@ -1,8 +1,8 @@
 """What each family of features adds: geometry, texture, motion, regions, the whole face; by classic readers and nets.
 
-``python benchmarks/families.py [--data DIR] [--minutes 20] [--whole RUN] [--out runs/families]`` writes
-docs/results/families.md and families.json. What is done already is not done again; a stopped run goes on. ``--quick``
-takes a few faces and minutes, shows that all works, and its figures mean nothing.
+``python benchmarks/families.py [--data DIR] [--minutes 8] [--whole RUN] [--out runs/families]`` writes
+docs/results/families.md and families.json, anew whenever a row is done. What is done already is not done again; a
+stopped run goes on. ``--quick`` takes a few faces and minutes, shows that all works, and its figures mean nothing.
 
 * Points are found by :class:`mien.face.landmarks.Landmarker` in the 48x48 pictures, faces are aligned by them, and
   features measured as of any picture (:mod:`mien.lab.extraction`).
@@ -40,7 +40,7 @@ from mien.lab.compare import interval_text
 from mien.lab.datasets import SIDE, ferplus_majority
 from mien.lab.evaluation import bootstrap
 from mien.lab.extraction import FRAME_S, whole_frame
-from mien.lab.families import ROWS, Row, Setting, Work, extracted, given, median_ms, run_families, works
+from mien.lab.families import FEATURES, ROWS, Row, Setting, Work, extracted, given, median_ms, run_families, works
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES_DEPTH = 3
@@ -92,13 +92,18 @@ def mean_score(values: IntArray, groups: np.ndarray) -> Score:
     return replace(score, count=len(values))
 
 
+def is_done(work: Sequence[Work], setting: Setting) -> bool:
+    """Return whether there is something, and all of it is done."""
+    return len(work) > 0 and all(one.path(setting).exists() for one in work)
+
+
 def judged(row: Row, setting: Setting) -> dict[str, Judged]:
-    """Return what a row answered, by what it is judged on."""
-    still, moving = works(setting)
+    """Return what a row answered, by what it is judged on; what is not done is left out."""
+    fer2013, ck48 = works(row, setting)
     parts = {}
-    if row.is_still:
+    if is_done(fer2013, setting):
         faces, _ = extracted("fer2013", setting)
-        given_answers = answers_by_id([work for work in still if work.row == row.name], setting)
+        given_answers = answers_by_id(fer2013, setting)
         for split in ("PublicTest", "PrivateTest"):
             part = faces.of_split(split)
             answers = np.array([given_answers[name] for name in part.source_ids.tolist()])
@@ -107,12 +112,14 @@ def judged(row: Row, setting: Setting) -> dict[str, Judged]:
         majority = ferplus_majority(part.votes)
         known = (majority >= 0) & (majority < len(EXPRESSIONS))
         parts["FER+"] = Judged(answers[known], majority[known], part.source_ids[known])
-    faces, _ = extracted("ck48", setting)
-    assert faces.subjects is not None
-    given_answers = answers_by_id([work for work in moving if work.row == row.name], setting)
-    tested = np.isin(faces.source_ids, list(given_answers))
-    answers = np.array([given_answers[name] for name in faces.source_ids[tested].tolist()])
-    return parts | {"CK+48": Judged(answers, faces.labels[tested], faces.subjects[tested])}
+    if is_done(ck48, setting):
+        faces, _ = extracted("ck48", setting)
+        assert faces.subjects is not None
+        given_answers = answers_by_id(ck48, setting)
+        tested = np.isin(faces.source_ids, list(given_answers))
+        answers = np.array([given_answers[name] for name in faces.source_ids[tested].tolist()])
+        parts["CK+48"] = Judged(answers, faces.labels[tested], faces.subjects[tested])
+    return parts
 
 
 def answers_by_id(done: Sequence[Work], setting: Setting) -> dict[str, int]:
@@ -164,9 +171,10 @@ def face_ms(row: Row, reader_ms: float, stages: Mapping[str, float]) -> float:
 
 
 def measured(setting: Setting) -> dict[str, Any]:
-    """Return all that the report says."""
+    """Return all that the report says, of the rows of which something is done."""
     stages = stage_ms(setting)
     results = {row.name: judged(row, setting) for row in ROWS.values()}
+    begun = [row for row in ROWS.values() if results[row.name]]
     gains = [
         {"row": name, "over": over}
         | {
@@ -180,7 +188,7 @@ def measured(setting: Setting) -> dict[str, Any]:
         "landmarks": load_landmarker().sha256,
         "aligned": {name: float(extracted(name, setting)[1].is_aligned.mean()) for name in ("fer2013", "ck48")},
         "stages_ms": stages,
-        "rows": [record(row, results[row.name], stages, setting) for row in ROWS.values()],
+        "rows": [record(row, results[row.name], stages, setting) for row in begun],
         "gains": gains,
         "rules": ck48_rules(setting),
         "machine": machine(),
@@ -292,11 +300,19 @@ Landmark net: SHA-256 {landmarks}. Command: `python benchmarks/families.py`; its
 """
 
 
+def write_report(setting: Setting, folder: Path) -> str:
+    """Write what is known by now, and return the page."""
+    content = measured(setting)
+    write_whole(folder / "families.json", json.dumps(content, indent=1) + "\n")
+    write_whole(folder / "families.md", page(content))
+    return page(content)
+
+
 def main() -> None:
     """Extract, train, measure, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--minutes", type=float, default=20.0, help="budget of one thread for each net on FER2013")
+    parser.add_argument("--minutes", type=float, default=8.0, help="budget of one thread for each net on FER2013")
     parser.add_argument("--whole", type=Path, help="run of the whole face that need not be made again")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "families", help="folder of features and runs")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results", help="folder of the report")
@@ -308,10 +324,9 @@ def main() -> None:
     setting = Setting(options.data, out, minutes, options.whole, options.quick)
     for done in run_families(setting, processes=options.processes):
         print(done, flush=True)
-    content = measured(setting)
-    write_whole(options.results / "families.json", json.dumps(content, indent=1) + "\n")
-    write_whole(options.results / "families.md", page(content))
-    print(page(content))
+        if not done.startswith(FEATURES):
+            write_report(setting, options.results)
+    print(write_report(setting, options.results))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_models_shows_a_card(run: Run) -> None:
 def test_the_time_to_wait_for_a_url_is_the_library_s() -> None:
     from inspect import signature
 
-    from mien.app.cli import analyze
+    from mien.app.cli.reading import analyze
 
     assert signature(analyze).parameters["timeout"].default == TIMEOUT_S
 

@@ -33,6 +33,7 @@ from mien.lab.training import train
 
 CHUNK = 4000  # faces whose features are extracted at a time
 BATCH = 256
+FEATURES = "features"  # how the extraction of features is told
 FEW = 300  # faces of each split for a quick look
 TIMED_RUNS = 100
 
@@ -212,14 +213,25 @@ def given(row: Row, features: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
     return np.concatenate(tables, axis=1), tuple(names)
 
 
-# What is done: each row on FER2013, then on the folds of CK+48
+# What is done: classic readers, which are soon there; nets on FER2013; these nets on the folds of CK+48
 
 
-def works(setting: Setting) -> tuple[list[Work], list[Work]]:
-    """Return what is done on FER2013, and what is done on CK+48 thereafter."""
+def works(row: Row, setting: Setting) -> tuple[list[Work], list[Work]]:
+    """Return what is done of a row on FER2013, and on CK+48."""
     folds = range(2 if setting.is_quick else FOLDS)
-    still = [Work(row.name) for row in ROWS.values() if row.is_still]
-    return still, [Work(name, fold) for name in ROWS for fold in folds]
+    return [Work(row.name)] if row.is_still else [], [Work(row.name, fold) for fold in folds]
+
+
+def phases(setting: Setting) -> tuple[list[Work], ...]:
+    """Return all that is done; what is in a phase needs only phases before it."""
+    classic: list[Work] = []
+    taught: list[Work] = []
+    tuned: list[Work] = []
+    for row in ROWS.values():
+        fer2013, ck48 = works(row, setting)
+        (taught if row.is_net else classic).extend(fer2013)
+        (tuned if row.is_net else classic).extend(ck48)
+    return classic, taught, tuned
 
 
 def run_families(setting: Setting, *, processes: int = 2) -> Iterator[str]:
@@ -236,9 +248,9 @@ def run_families(setting: Setting, *, processes: int = 2) -> Iterator[str]:
     missing_chunks = [chunk for chunk in chunks(setting) if not _chunk_path(chunk, setting).exists()]
     if missing_chunks:
         for name, start in side_by_side(partial(write_chunk, setting=setting), missing_chunks, processes):
-            yield f"features of {name} from {start}"
-    for part in works(setting):
-        missing = [work for work in part if not work.path(setting).exists()]
+            yield f"{FEATURES} of {name} from {start}"
+    for phase in phases(setting):
+        missing = [work for work in phase if not work.path(setting).exists()]
         if missing:
             for work in side_by_side(partial(run_work, setting=setting), missing, processes, prepare=one_thread):
                 yield work.path(setting).stem
