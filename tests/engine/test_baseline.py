@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from mien.core.errors import OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard
+from mien.core.preprocess import MEAN_SHAPE
 from mien.core.types import Faces, FloatArray
 from mien.engine.baseline import (
     HAS_BASELINE,
@@ -392,7 +393,8 @@ def test_frames_without_sure_landmarks_are_no_rest(card: ModelCard) -> None:
     baseline = Baseline(1.0, card)
     for index in range(12):
         face = Faces.detected([BOX_XYXY], [1.0]).recognized(CALM[None], EXPRESSIONS)
-        face = replace(face, track_ids=np.array([1]), landmark_confidences=np.array([0.1], np.float32))
+        unsure = {"landmarks": 100 * MEAN_SHAPE[None], "landmark_confidences": np.array([0.1])}
+        face = replace(face, track_ids=np.array([1]), **unsure)
         face = baseline.update(face, index / RATE)
     assert face.features is not None
     assert face.features[0, face.feature_names.index(HAS_BASELINE)] == 0

@@ -21,13 +21,12 @@ from mien.engine.explain import (
     Explainer,
     Explanation,
     hidden,
-    measurable,
     parts_of,
     shares_of,
     worded,
 )
 from mien.face.detectors import Whole, detect
-from mien.face.landmarks import MEASURABLE, load_landmarker
+from mien.face.landmarks import MEASURABLE, are_sure, load_landmarker
 from mien.face.regions import ELSEWHERE, FRAME_REGIONS
 
 SIZE = 48
@@ -137,7 +136,7 @@ def test_missing_landmarks_measure_nothing(noise: ByteArray) -> None:
     shares = MEAN_SHAPE.copy()
     shares[30] = np.nan
     faces = with_landmarks(detect(Whole(), noise), shares, 0.9)
-    assert not measurable(faces)[0]
+    assert not are_sure(faces)[0]
     assert parts_of(noise, faces, SIZE)[1] == "frame"
 
 

@@ -14,7 +14,7 @@ from mien.core.types import BoolArray, Faces, FloatArray
 from mien.engine.tracking import LOST_AFTER_S
 from mien.face.boxes import Floats, centers_and_sizes
 from mien.face.geometry import GEOMETRY_NAMES, POSE_NAMES
-from mien.face.landmarks import MEASURABLE
+from mien.face.landmarks import are_sure
 
 TYPICAL_REST = {
     "default": (0.0113, 0.0006, 0.0010, 0.0337, 0.0927, 0.0149, 0.8457),
@@ -179,8 +179,7 @@ class Baseline:
         probabilities, relative = faces.probabilities.copy(), np.full_like(geometry, np.nan)
         has_baseline = np.zeros((len(faces), 1), np.float32)
         ids = [] if faces.track_ids is None else faces.track_ids.tolist()
-        sureness = faces.landmark_confidences
-        is_sure = np.ones(len(faces), np.bool_) if sureness is None else sureness >= MEASURABLE
+        is_sure = np.ones(len(faces), np.bool_) if faces.landmarks is None else are_sure(faces)
         for row, track_id in enumerate(ids):
             watch = self._watches.setdefault(track_id, _Watch(track_id, time_s, time_s + self._rest_s, self._is_other))
             rest = watch.see(

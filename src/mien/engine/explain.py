@@ -13,7 +13,7 @@ from mien.core import preprocess
 from mien.core.errors import OptionError
 from mien.core.types import BoolArray, ByteArray, Faces, FloatArray
 from mien.engine.recognizer import Recognizer
-from mien.face.landmarks import MEASURABLE, load_landmarker
+from mien.face.landmarks import are_sure, load_landmarker
 from mien.face.regions import ELSEWHERE, REGIONS, frame_masks, region_masks
 
 Origin: TypeAlias = Literal["landmarks", "frame"]
@@ -193,22 +193,15 @@ def parts_of(picture: ByteArray, face: Faces, size: int) -> tuple[BoolArray, Ori
     origin : {"landmarks", "frame"}
         What told the regions; see :class:`Explanation`.
     """
-    located = face if measurable(face)[0] else load_landmarker().locate(picture, face)
+    located = face if are_sure(face)[0] else load_landmarker().locate(picture, face)
     origin: Origin = "frame"
     masks = frame_masks(size)
-    if located.landmarks is not None and measurable(located)[0]:
+    if located.landmarks is not None and are_sure(located)[0]:
         center_x, center_y, side = preprocess.crop_squares(face.boxes_xyxy)[0].tolist()
         points = (located.landmarks[0] - (center_x - side / 2, center_y - side / 2)) * (size / side)
         origin, masks = "landmarks", region_masks(points, (size, size))
     regions = np.stack([masks[name] for name in REGIONS])
     return np.concatenate([regions, ~regions.any(axis=0, keepdims=True)]), origin
-
-
-def measurable(faces: Faces) -> BoolArray:
-    """Return which faces have landmarks that are sure enough to measure by, (N,) bool."""
-    if faces.landmarks is None or faces.landmark_confidences is None:
-        return np.zeros(len(faces), np.bool_)
-    return (faces.landmark_confidences >= MEASURABLE) & np.isfinite(faces.landmarks).all(axis=(1, 2))
 
 
 def hidden(crop: ByteArray, masks: FloatArray | BoolArray) -> ByteArray:

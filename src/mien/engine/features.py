@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mien.core.errors import OptionError
-from mien.core.preprocess import aligned_crops, alignment, points_in_crops
+from mien.core.preprocess import aligned_crops, points_in_crops
 from mien.core.types import BoolArray, ByteArray, Faces, FloatArray
 from mien.face.geometry import GEOMETRY_NAMES, geometry
-from mien.face.landmarks import MEASURABLE
+from mien.face.landmarks import are_sure
 from mien.face.motion import MOTION_NAMES, MotionMeter
 from mien.face.texture import CROP_PX, TEXTURE_NAMES, lbp, texture
 
@@ -32,11 +32,10 @@ def measurable(faces: Faces, picture: ByteArray) -> BoolArray:
     """
     if faces.landmarks is None or faces.landmark_confidences is None:
         raise OptionError("faces have no landmarks: expected what Landmarker().locate(picture, faces) returns")
-    is_sure = (faces.landmark_confidences >= MEASURABLE) & np.isfinite(alignment(faces.landmarks)).all(axis=(1, 2))
     height, width = picture.shape[:2]
     is_inside = ((faces.landmarks >= 0) & (faces.landmarks <= (width, height))).all(axis=2)
     widths_px = faces.boxes_xyxy[:, 2] - faces.boxes_xyxy[:, 0]
-    return np.asarray(is_sure & (is_inside.mean(axis=1) >= LEAST_INSIDE) & (widths_px >= LEAST_WIDTH_PX))
+    return np.asarray(are_sure(faces) & (is_inside.mean(axis=1) >= LEAST_INSIDE) & (widths_px >= LEAST_WIDTH_PX))
 
 
 class FeatureExtractor:

@@ -14,9 +14,9 @@ import numpy as np
 from mien.core import preprocess
 from mien.core.errors import ModelError
 from mien.core.model import CARD_KEY, INPUT_NAME, Score, open_graph
-from mien.core.types import ByteArray, Faces, FloatArray
+from mien.core.types import LANDMARKS, BoolArray, ByteArray, Faces, FloatArray
 
-COUNT = 68
+COUNT = LANDMARKS
 GROUPS = {
     "jaw": slice(0, 17),
     "right_brow": slice(17, 22),
@@ -204,6 +204,21 @@ class Landmarker:
 def load_landmarker() -> Landmarker:
     """Return the landmark net that ships, opened once."""
     return Landmarker()
+
+
+def are_sure(faces: Faces) -> BoolArray:
+    """Return which faces have landmarks that are sure enough to measure by, (N,) bool.
+
+    All points are there, a face can be aligned by them, and their confidence, where one is given, is
+    :data:`MEASURABLE` or more.
+    """
+    if faces.landmarks is None:
+        return np.zeros(len(faces), np.bool_)
+    is_sure = np.isfinite(faces.landmarks).all(axis=(1, 2))
+    is_sure &= np.isfinite(preprocess.alignment(faces.landmarks)).all(axis=(1, 2))
+    if faces.landmark_confidences is not None:
+        is_sure &= faces.landmark_confidences >= MEASURABLE
+    return np.asarray(is_sure)
 
 
 def _share_inside(points: FloatArray, width: int, height: int) -> FloatArray:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mien.core.preprocess import STABLE_POINTS, aligned_crops, alignment, points_in_crops
-from mien.core.types import BoolArray, ByteArray, Faces, FloatArray
-from mien.face.landmarks import LEFT_EYE_CORNER, MEASURABLE, RIGHT_EYE_CORNER
+from mien.core.preprocess import STABLE_POINTS, aligned_crops, points_in_crops
+from mien.core.types import ByteArray, Faces, FloatArray
+from mien.face.landmarks import LEFT_EYE_CORNER, RIGHT_EYE_CORNER, are_sure
 from mien.face.regions import REGIONS, region_masks
 
 MOTION_NAMES = tuple(f"motion_{region}_{kind}" for region in REGIONS for kind in ("speed", "spread", "x", "y"))
@@ -149,7 +149,7 @@ class MotionMeter:
         if faces.landmarks is None or faces.track_ids is None:
             return values
         self._seen = {k: sight for k, sight in self._seen.items() if 0 < time_s - sight.time_s <= LONGEST_GAP_S}
-        rows = np.flatnonzero(_is_sure(faces, faces.landmarks))
+        rows = np.flatnonzero(are_sure(faces))
         crops = aligned_crops(picture, faces.landmarks[rows], CROP_PX)
         points = points_in_crops(faces.landmarks[rows], CROP_PX)
         for row, track_id, crop, marks in zip(rows, faces.track_ids[rows].tolist(), crops, points, strict=True):
@@ -158,13 +158,6 @@ class MotionMeter:
                 values[row] = motion(before.crop, crop, before.points, gap_s=time_s - before.time_s)
             self._seen[track_id] = _Sight(time_s, crop, marks)
         return values
-
-
-def _is_sure(faces: Faces, landmarks: FloatArray) -> BoolArray:
-    is_sure = np.isfinite(alignment(landmarks)).all(axis=(1, 2))
-    if faces.landmark_confidences is not None:
-        is_sure &= faces.landmark_confidences >= MEASURABLE
-    return np.asarray(is_sure)
 
 
 def clip_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from mien.core.types import ByteArray
 from mien.engine.drawing.colors import FADED, INK, PAPER
 from mien.engine.drawing.layout import Mark
 from mien.engine.drawing.strokes import dot, line_around, tint
-from mien.engine.explain import LEAST_WORDED, Explanation, measurable, shares_of
+from mien.engine.explain import LEAST_WORDED, Explanation, shares_of
+from mien.face.landmarks import are_sure
 from mien.face.regions import polygons
 
 MOST_TINT = 0.6  # opacity of a region that made the whole answer: the face is to be seen through it
@@ -25,7 +26,7 @@ def paint_regions(canvas: ByteArray, mark: Mark, *, points: bool) -> None:
     Nothing where the landmarks are not sure. `points` are the landmarks themselves, on faces large enough for them.
     """
     face = mark.face
-    if face.landmarks is None or not measurable(face)[0]:
+    if face.landmarks is None or not are_sure(face)[0]:
         return
     shares, thin_px = shares_of(face), max(1, mark.stroke_px // 2)
     for name, outlines in polygons(face.landmarks[0]).items():
