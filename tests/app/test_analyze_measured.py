@@ -123,6 +123,8 @@ def test_misuse_is_told_before_any_work(talk: Path) -> None:
     for options, reason in (
         (["--regions"], "--regions: nothing is drawn: name a picture"),
         (["--regions", "--blur-faces"], "--blur-faces: nothing is drawn"),
+        (["--features"], "--features: adds columns to no table: name one with --csv"),
+        (["--landmarks", "--annotate", "out.jpg"], "--landmarks: adds columns to no table"),
     ):
         with pytest.raises(OptionError, match=reason):
             CliRunner().invoke(app, ["analyze", str(talk), *options], catch_exceptions=False)

@@ -393,8 +393,8 @@ def test_frames_without_sure_landmarks_are_no_rest(card: ModelCard) -> None:
     baseline = Baseline(1.0, card)
     for index in range(12):
         face = Faces.detected([BOX_XYXY], [1.0]).recognized(CALM[None], EXPRESSIONS)
-        unsure = {"landmarks": 100 * MEAN_SHAPE[None], "landmark_confidences": np.array([0.1])}
-        face = replace(face, track_ids=np.array([1]), **unsure)
+        points, sureness = 100 * MEAN_SHAPE[None], np.array([0.1], np.float32)
+        face = replace(face, track_ids=np.array([1]), landmarks=points, landmark_confidences=sureness)
         face = baseline.update(face, index / RATE)
     assert face.features is not None
     assert face.features[0, face.feature_names.index(HAS_BASELINE)] == 0

@@ -84,6 +84,9 @@ def analyze(
     for option, is_given in {"--blur-faces": blur_faces, "--regions": regions}.items():
         if is_given and annotate is None:
             raise OptionError(f"{option}: nothing is drawn: name a picture, video or folder with --annotate")
+    for option, is_given in {"--landmarks": landmarks, "--features": features}.items():
+        if is_given and not (json or csv or parquet):
+            raise OptionError(f"{option}: adds columns to no table: name one with --csv, --json or --parquet")
     options = Options(
         detector=detector,
         smoothing_s=smoothing,
