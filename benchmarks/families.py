@@ -174,7 +174,7 @@ def measured(setting: Setting) -> dict[str, Any]:
     """Return all that the report says, of the rows of which something is done."""
     stages = stage_ms(setting)
     results = {row.name: judged(row, setting) for row in ROWS.values()}
-    begun = [row for row in ROWS.values() if results[row.name]]
+    begun = [row for row in ROWS.values() if results[row.name] and told_by(row).path(setting).exists()]
     gains = [
         {"row": name, "over": over}
         | {
@@ -195,9 +195,14 @@ def measured(setting: Setting) -> dict[str, Any]:
     }
 
 
+def told_by(row: Row) -> Work:
+    """Return the work that tells the size and time of a row's reader."""
+    return Work(row.start or row.name) if row.is_net or row.is_still else Work(row.name, 0)
+
+
 def record(row: Row, parts: Mapping[str, Judged], stages: Mapping[str, float], setting: Setting) -> dict[str, Any]:
     """Return one row of the table."""
-    facts = read(Work(row.start or row.name) if row.is_net or row.is_still else Work(row.name, 0), setting)
+    facts = read(told_by(row), setting)
     return {
         "row": row.name,
         "parameters": facts["parameters"],
