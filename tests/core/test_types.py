@@ -243,3 +243,17 @@ def test_to_pandas_without_pandas_names_the_cure(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match="pip install 'pandas'"):
         make_faces(1).to_pandas()
+
+
+def test_a_result_is_told_in_one_line() -> None:
+    faces = Faces.detected([[0, 0, 10, 10]] * 2, [1, 0.5])
+    assert repr(faces) == "<Faces 2: not read, not read>"
+    faces = faces.recognized([[0.75, 0.25], [0.5, 0.5]], ("happy", "sad"), uncertain_below=0.6)
+    assert repr(faces) == "<Faces 2: happy 0.75, uncertain 0.50>"
+    picture = np.zeros((36, 64, 3), np.uint8)
+    told = "<FrameResult 'talk.mp4' frame 3 at 0.120 s, 64x36, <Faces 2: happy 0.75, uncertain 0.50>>"
+    assert repr(FrameResult("talk.mp4", 3, 0.12, picture, faces)) == told
+    assert (
+        repr(FrameResult("a", 0, 0.0, None, Faces.empty()))
+        == "<FrameResult 'a' frame 0 at 0.000 s, no image, <Faces 0>>"
+    )

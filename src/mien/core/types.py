@@ -247,6 +247,13 @@ class Faces:
     def __iter__(self) -> Iterator[Faces]:
         return (self[index] for index in range(len(self)))
 
+    def __repr__(self) -> str:
+        told = [
+            f"{expression} {confidence:.2f}" if expression else "not read"
+            for expression, confidence in zip(self.expressions, self.confidences.tolist(), strict=True)
+        ]
+        return f"<Faces {len(self)}{': ' if told else ''}{', '.join(told)}>"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Faces):
             return NotImplemented
@@ -336,6 +343,10 @@ class FrameResult:
     time_s: float
     image: ByteArray | None
     faces: Faces
+
+    def __repr__(self) -> str:
+        size = "no image" if self.image is None else f"{self.image.shape[1]}x{self.image.shape[0]}"
+        return f"<FrameResult {self.source!r} frame {self.frame} at {self.time_s:.3f} s, {size}, {self.faces}>"
 
     def to_dicts(self) -> list[Row]:
         """Return the flat rows of this frame: one for each face, or one with empty face columns (None)."""
