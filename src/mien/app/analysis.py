@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from mien.app.report import Report, is_page
 from mien.app.screen import printable
 from mien.app.summary import Summary
 from mien.core.errors import MediaError, OptionError, OutputError
@@ -68,14 +69,16 @@ class Outputs:
     group: Path | None = None
     subtitles: Path | None = None
     annotate: Path | None = None
+    report: Path | None = None
 
     def __post_init__(self) -> None:
-        places = [str(path) for path in (*self.tables().values(), self.annotate) if path is not None]
+        places = [str(path) for path in (*self.tables().values(), self.annotate, self.report) if path is not None]
         for place in places:
             if places.count(place) > 1:
                 raise OptionError(f"{place}: is named for two outputs: give each its own")
-        if str(self.annotate) == STDOUT:
-            raise OptionError("--annotate does not write to standard output: name a file or folder")
+        for option, path in {"--annotate": self.annotate, "--report": self.report}.items():
+            if str(path) == STDOUT:
+                raise OptionError(f"{option} does not write to standard output: name a file or folder")
         for kind, path in self.tables().items():
             # "--csv photo.jpg", with the name of the table forgotten, would replace the photo.
             if path.suffix.lower() in (*PICTURE_OPTIONS, *VIDEO_FORMATS):
@@ -90,7 +93,7 @@ class Outputs:
     @property
     def parts(self) -> Path | None:
         """Where segments of long videos are kept: beside the first output on disk, if there is one."""
-        paths = (*self.tables().values(), self.annotate)
+        paths = (*self.tables().values(), self.annotate, self.report)
         first = next((path for path in paths if path is not None and str(path) != STDOUT), None)
         return None if first is None else first.resolve().with_name(f".{first.name}.parts")
 
@@ -113,7 +116,7 @@ class Options:
     workers : int
         Processes that read one long video.
     blur : bool
-        Make the faces in all that is drawn unrecognizable.
+        Make the faces in all that is drawn unrecognizable, and leave them out of the report.
     regions : bool
         Draw regions and landmarks too.
     asked : Asked
@@ -225,6 +228,8 @@ class _Run:
     ) -> None:
         if outputs.subtitles and len(names) > 1:
             raise OptionError(f"{outputs.subtitles}: subtitles are of one video, not of {len(names)} sources: name one")
+        if outputs.report and is_page(outputs.report) and len(names) > 1:
+            raise OptionError(f"{outputs.report}: is one page, and there are {len(names)} sources: name a folder")
         self._recognizer, self._options, self._outputs = recognizer, options, outputs
         self._detector = load_detector(options.detector)
         self._tables = [stack.enter_context(table) for table in _tables(outputs, recognizer, options)] if names else []
@@ -292,6 +297,8 @@ def _tables(outputs: Outputs, recognizer: Recognizer, options: Options) -> Itera
     )
     for kind, path in outputs.tables().items():
         yield WRITERS[kind](path, header)
+    if outputs.report:
+        yield Report(outputs.report, header, recognizer.card, has_faces=not options.blur)
 
 
 def _summarizing(writer: type[EventTable | TrackTable | GroupTable], path: Path, header: Row) -> Writer:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c2024; --faint: #60646c; --line: #d9dce0; --paper: #ffffff; --soft: #f6f7f9;
@@ -29,13 +31,23 @@ nav ul { columns: 2 16rem; padding-left: 1.1rem; }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; margin: .6rem 0; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, td.text { text-align: left; }
+th:first-child, td:first-child, .text { text-align: left; }
 td.text { white-space: normal; }
 figure { margin: 1rem 0; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; padding: 6px; }
 pre { overflow-x: auto; background: var(--soft); padding: .8rem 1rem; border-radius: 6px; font-size: .85rem; }
 @media print { h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
 """
+
+
+class Markup(str):
+    """Text that is HTML already: it is not escaped again."""
+
+    __slots__ = ()
+
+
+NO_MARKUP = Markup()
+CLASS = {False: "", True: ' class="text"'}
 
 
 @dataclass
@@ -72,10 +84,30 @@ class Section:
         self.blocks.append(f"<pre>{escape(text)}</pre>")
         return self
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> Section:
-        """Append a table; texts that are longer than a figure may break."""
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-        body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    def html(self, markup: Markup) -> Section:
+        """Append what is HTML already."""
+        self.blocks.append(markup)
+        return self
+
+    def folded(self, title: str, inside: Section) -> Section:
+        """Append what another section holds, folded up under a title."""
+        self.blocks.append(f"<details><summary>{escape(title)}</summary>{''.join(inside.blocks)}</details>")
+        return self
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        caption: str = "",
+        *,
+        words: Sequence[str] = (),
+    ) -> Section:
+        """Append a table; texts that are longer than a figure may break, and columns of words stand to the left."""
+        left = [column in words for column in columns]
+        titles = zip(columns, left, strict=True)
+        head = "".join(f'<th scope="col"{CLASS[is_text]}>{escape(column)}</th>' for column, is_text in titles)
+        lines = ("".join(map(_cell, row, left)) for row in rows)
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
         title = f"<caption>{escape(caption)}</caption>" if caption else ""
         # Wider than a phone, it scrolls by itself: reachable by keyboard too.
         table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -95,12 +127,14 @@ class Section:
         return self
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, is_text: bool) -> str:
+    if isinstance(value, Markup):
+        return f"<td{CLASS[is_text]}>{value}</td>"
     text = escape(str(value))
-    return f'<td class="text">{text}</td>' if len(text) > 28 else f"<td>{text}</td>"
+    return f"<td{CLASS[is_text or len(text) > 28]}>{text}</td>"
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> str:
+def page(title: str, lead: str, sections: Sequence[Section], *, head: Markup = NO_MARKUP) -> str:
     """Return a whole HTML page.
 
     Parameters
@@ -109,6 +143,8 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     lead : str
         One or two sentences below the title.
     sections : sequence of Section
+    head : Markup
+        What the head has besides, such as more style.
     """
     links = "".join(f'<li><a href="#s{n}">{escape(s.title)}</a></li>' for n, s in enumerate(sections))
     body = "".join(
@@ -117,7 +153,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style>{head}</head><body><main>"
         f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
         f'<nav aria-label="Contents"><ul>{links}</ul></nav>{body}</main></body></html>\n'
     )

@@ -30,6 +30,10 @@ def analyze(
     annotate: Annotated[
         str | None, file_option("--annotate", "Write the annotated picture, video, or folder of them here.")
     ] = None,
+    report: Annotated[
+        str | None,
+        file_option("--report", "Write a page on one source (.html), or a folder of pages, here; shows faces."),
+    ] = None,
     blur_faces: Annotated[
         bool, typer.Option("--blur-faces", help="Make faces unrecognizable in every picture written.")
     ] = False,
@@ -79,9 +83,11 @@ def analyze(
         "--group": group,
         "--subtitles": subtitles,
         "--annotate": annotate,
+        "--report": report,
     }
     outputs = Outputs(*(place(option, name) for option, name in named.items()))
-    for option, is_given in {"--blur-faces": blur_faces, "--regions": regions}.items():
+    is_shown = {"--blur-faces": blur_faces and report is None, "--regions": regions}
+    for option, is_given in is_shown.items():
         if is_given and annotate is None:
             raise OptionError(f"{option}: nothing is drawn: name a picture, video or folder with --annotate")
     for option, is_given in {"--landmarks": landmarks, "--features": features}.items():
