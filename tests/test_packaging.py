@@ -16,7 +16,16 @@ import mien
 from mien.engine.recognizer import model_names
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = {".py", ".onnx", ".typed", ""}  # of what may be in the package; pictures and tables may not
+SUFFIXES = {
+    ".py",
+    ".onnx",
+    ".typed",
+    "",
+    ".html",
+    ".css",
+    ".js",
+    ".svg",
+}  # of what may be in the package; photos and tables may not
 
 
 @pytest.fixture(scope="module")
