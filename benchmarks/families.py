@@ -298,7 +298,7 @@ five questions in a row. Motion is that between the frames of a sequence, which 
 The first questions of a tree that has learned the geometry of all of CK+48; lengths are in units of the distance
 between the outer corners of the eyes:
 
-```
+```text
 {rules}```
 
 Landmark net: SHA-256 {landmarks}. Command: `python benchmarks/families.py`; its docstring says what is measured.

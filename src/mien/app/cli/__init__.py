@@ -11,12 +11,25 @@ import io
 import logging
 import sys
 
-from mien.app.cli import making, reading, serving
+from mien.app.cli import audit, batch, making, reading, report, serving
 from mien.app.cli.base import INTERRUPTED, MISUSE, SOME_FAILED, TERMINATED, app
 from mien.app.screen import NoteHandler, complain, screen, settle
 from mien.core.errors import MienError
 
-__all__ = ["INTERRUPTED", "MISUSE", "SOME_FAILED", "TERMINATED", "app", "main", "making", "reading", "serving"]
+__all__ = [
+    "INTERRUPTED",
+    "MISUSE",
+    "SOME_FAILED",
+    "TERMINATED",
+    "app",
+    "audit",
+    "batch",
+    "main",
+    "making",
+    "reading",
+    "report",
+    "serving",
+]
 
 
 def main() -> None:
