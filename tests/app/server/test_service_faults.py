@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
 import struct
 import threading
@@ -9,10 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from running_service import SOON_S, Running, asked, frame, plain, said, service_apart, wait_until
 from websockets.exceptions import ConnectionClosed
+
+from mien.app.server.connections import _Transport
 
 LIMITS: dict[str, Any] = {
     "head_s": 1.0,
@@ -282,3 +287,12 @@ def test_a_head_that_only_http_takes_is_cut_off(strict: Running) -> None:
     head = UPGRADE.format(port=strict.port).replace("\r\n\r\n", "\r\n" + "X-a: b\r\n" * 200 + "\r\n")
     with unnoticed(strict), strict.raw(head.encode()) as connection:
         assert b"101" not in ends(connection)
+
+
+def test_a_connection_that_the_client_has_ended_is_let_go() -> None:
+    transport = Mock(spec=asyncio.Transport)
+    transport.is_closing.return_value = False
+    transport.write_eof.side_effect = OSError(errno.ENOTCONN, "not connected")
+    ended = _Transport(transport, Mock(spec=asyncio.AbstractEventLoop))
+    ended.close()
+    transport.abort.assert_called_once_with()

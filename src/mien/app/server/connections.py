@@ -91,7 +91,11 @@ class _Transport:
         if self.is_closing():
             return
         self._is_closing = True
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has ended it, and we have not heard of it yet
+            self._transport.abort()
+            return
         self._transport.resume_reading()
         self._loop.call_later(LINGER_S, self._transport.abort)
 
