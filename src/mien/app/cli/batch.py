@@ -102,7 +102,7 @@ def batch(
 def _need_batch() -> None:
     try:
         import filelock  # noqa: F401
-        import fsspec  # type: ignore[import-untyped]  # noqa: F401
+        import fsspec  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "a package", "mien[batch]") from error

@@ -1,0 +1,252 @@
+"""The data set: what is in it is whole, and each source is in it once, whenever its writer is killed.
+
+::
+
+    DIR/manifest.json     model card, version, options, inputs
+    DIR/rows/             Parquet, the schema of all tables of mien; so events/ and tracks/
+    DIR/errors/           source, stage, error
+    DIR/inputs/           source, bytes, sha256 ...
+    DIR/.tasks/           replies that are in no part yet
+
+Replies are kept as they come, a file each. Once there are enough, they become a *part*: a file of one number in each
+of the tables. That in ``inputs`` is written last: files of other numbers belong to a part that was not completed, and
+are removed. So are replies that are in a part.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Self
+
+import filelock
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mien.app.batch.tasks import RESULTS, Reply, Told, member, place, source_key, told_of
+from mien.core.errors import OutputError
+from mien.core.types import Faces, FrameResult
+from mien.engine.results.writer import make_folder, whole_file, write_whole
+
+PART_VALUES = 10_000_000
+"""Of a part, rows times columns: half a million rows of 20 columns, 25 MB."""
+
+PART_SOURCES = 20_000
+"""Of a part at most; so many small files are waiting."""
+
+GROUP_ROWS = 100_000
+
+_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+_INPUTS = pa.schema([(f.name, _TYPES[str(f.type)]) for f in fields(Told) if f.name not in ("stage", "error")])
+_ERRORS = pa.schema([(name, pa.string()) for name in ("source", "stage", "error")])
+
+
+class Store:
+    """A data set that is open for writing, by one process at a time.
+
+    Parameters
+    ----------
+    folder : Path
+    header : mapping
+        That of the tables.
+
+    Raises
+    ------
+    OutputError
+        If another process writes to it, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+        self.folder, self.tasks = folder, folder / ".tasks"
+        self.scratch = self.tasks / "scratch"
+        self._header = dict(header)
+        self._lock = filelock.FileLock(folder / ".lock")
+        self._done: dict[str, tuple[Told, str]] = {}  # and the part it is in
+        self._waiting: dict[str, Told] = {}  # for a part
+        self._waiting_rows = 0
+        self._next_part = 0
+
+    def __enter__(self) -> Self:
+        make_folder(self.folder)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise OutputError(f"{self.folder}: another mien batch writes there: wait for its end or stop it") from error
+        except OSError as error:
+            raise OutputError(f"{self.folder}: cannot be written ({error.strerror}): name a folder of yours") from error
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.release()
+
+    def _open(self) -> None:
+        """Put in order what a killed writer left."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        make_folder(self.scratch)
+        self._schemas = _schemas(self.scratch, self._header)
+        make_folder(self.folder / "inputs")
+        parts = sorted(path.stem for path in (self.folder / "inputs").glob("part-*.parquet"))
+        for name in self._schemas:
+            make_folder(self.folder / name)
+            for path in (self.folder / name).iterdir():
+                if path.stem not in parts:
+                    path.unlink()
+        for part in parts:
+            self._next_part = int(part.removeprefix("part-")) + 1
+            self._done |= {told.source: (told, part) for told in self._told(part)}
+        if self._journal.exists():
+            self._drop(json.loads(self._journal.read_text("utf-8")))
+        for path in self.tasks.glob("*.zip"):
+            self._take_waiting(path)
+        for folder in self.tasks.iterdir():
+            if folder.is_dir() and folder != self.scratch:
+                self._tidy_segments(folder)
+
+    @property
+    def _journal(self) -> Path:
+        return self.tasks / "dropped.json"
+
+    def _file(self, name: str, part: str) -> Path:
+        return place(self.folder / name, part)
+
+    def _told(self, part: str) -> Iterator[Told]:
+        errors = {row["source"]: row for row in pq.read_table(self._file("errors", part)).to_pylist()}
+        for row in pq.read_table(self._file("inputs", part)).to_pylist():
+            yield Told(**row | errors.get(row["source"], {}))
+
+    def _take_waiting(self, path: Path) -> None:
+        told = told_of(path)
+        done, _ = self._done.get(told.source, (None, ""))
+        if told.mien != self._header["mien"] or (done and done.sha256 == told.sha256):
+            path.unlink()  # of another version, or in a part already
+        else:
+            self._waiting[told.source] = told
+            self._waiting_rows += told.rows
+
+    def _tidy_segments(self, folder: Path) -> None:
+        for path in folder.iterdir():
+            told = told_of(path) if path.suffix == ".zip" else None
+            known = told and self.known(told.source)
+            if told is None or told.mien != self._header["mien"] or (known and known.sha256 == told.sha256):
+                path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+    def known(self, source: str) -> Told | None:
+        """Return what is known of an input, None where it has not been read."""
+        done, _ = self._done.get(source, (None, ""))
+        return self._waiting.get(source, done)
+
+    def all_known(self) -> list[Told]:
+        """Return what is known of all inputs, in order of their names."""
+        known = {source: told for source, (told, _) in self._done.items()} | self._waiting
+        return [known[source] for source in sorted(known)]
+
+    def file_of(self, key: str) -> Path:
+        """Return the file that keeps a reply; it is there once the task is done."""
+        return self.tasks / f"{key}.zip"
+
+    def keep(self, reply: Reply) -> None:
+        """Keep the reply to a task for a part of a source."""
+        with whole_file(self.file_of(reply.key)) as partial:
+            partial.write_bytes(reply.content)
+
+    def keep_source(self, reply: Reply) -> None:
+        """Keep the reply that is all of a source; complete a part of the data set once there is enough for one."""
+        self.keep(reply)
+        shutil.rmtree(self.tasks / reply.key, ignore_errors=True)  # its segments
+        self._waiting[reply.told.source] = reply.told
+        self._waiting_rows += reply.told.rows
+        values = self._waiting_rows * len(self._header["columns"])
+        if values >= PART_VALUES or len(self._waiting) >= PART_SOURCES:
+            self.complete_part()
+
+    def drop(self, sources: Iterable[str]) -> None:
+        """Remove all that is known of inputs."""
+        gone = set(sources)
+        for source in gone & self._waiting.keys():
+            self.file_of(source_key(source)).unlink()
+            del self._waiting[source]
+        if held := sorted(gone & self._done.keys()):
+            write_whole(self._journal, json.dumps(held))
+            self._drop(held)
+
+    def _drop(self, sources: Sequence[str]) -> None:
+        """Remove inputs from the parts that they are in; what is killed here is done again by the journal."""
+        parts = {self._done[source][1] for source in sources if source in self._done}
+        for source in sources:
+            self._done.pop(source, None)
+        for part in sorted(parts):
+            is_empty = all(its != part for _, its in self._done.values())
+            for name, schema in self._schemas.items():
+                path = self._file(name, part)
+                if is_empty:
+                    path.unlink(missing_ok=True)
+                    continue
+                table = pq.read_table(path)
+                is_gone = pc.is_in(table["source"], value_set=pa.array(sources, pa.string()))
+                _write(path, schema, [table.filter(pc.invert(is_gone))])
+        self._journal.unlink(missing_ok=True)
+
+    def complete_part(self) -> None:
+        """Make a part of all that waits for one, in place of what was known of the same sources."""
+        if not self._waiting:
+            return
+        waiting = [self._waiting[source] for source in sorted(self._waiting)]
+        if held := sorted(self._waiting.keys() & self._done.keys()):
+            write_whole(self._journal, json.dumps(held))
+            self._drop(held)
+        part = f"part-{self._next_part:06}"
+        for name, schema in self._schemas.items():
+            _write(self._file(name, part), schema, self._tables(name, schema, waiting))
+        self._next_part += 1
+        self._done |= {told.source: (told, part) for told in waiting}
+        self._waiting, self._waiting_rows = {}, 0
+        for told in waiting:
+            self.file_of(source_key(told.source)).unlink()
+
+    def _tables(self, name: str, schema: pa.Schema, waiting: Sequence[Told]) -> Iterator[pa.Table]:
+        if name in RESULTS:
+            for told in waiting:
+                content = member(self.file_of(source_key(told.source)), place(Path(), name).name)
+                if content is not None:
+                    yield pq.read_table(pa.BufferReader(content))
+            return
+        rows = [asdict(told) for told in waiting if name == "inputs" or told.error]
+        yield pa.Table.from_pylist([{key: row[key] for key in schema.names} for row in rows], schema=schema)
+
+
+def _schemas(scratch: Path, header: Mapping[str, Any]) -> dict[str, pa.Schema]:
+    """Return the schema of each table, that of inputs last: as the tables of a frame without faces have it."""
+    frame = FrameResult("", 0, 0.0, None, Faces.empty(tuple(header["labels"])))
+    schemas = {}
+    for name, table in RESULTS.items():
+        path = place(scratch, name)
+        with table(path, dict(header)) as writer:
+            writer.write(frame)
+        schemas[name] = pq.read_schema(path)
+        path.unlink()
+    return schemas | {"errors": _ERRORS, "inputs": _INPUTS}
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write a Parquet file in row groups of a good size, however small the tables are."""
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        waiting: list[pa.Table] = []
+        for table in tables:
+            waiting.append(table.cast(schema))
+            if sum(map(len, waiting)) >= GROUP_ROWS:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))

@@ -1,0 +1,258 @@
+"""A batch: what is in its data set, what is done again and what is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from archives import WHOLE, Here, Rows, rows_of, run_here, tables_of
+from footage import DARK, GLIMPSES, HEAD, write_photo, write_video
+from rich.console import Console
+
+import mien
+from mien.app.analysis import Options, Outputs, analyze_sources
+from mien.app.batch import store
+from mien.app.batch.store import Store
+from mien.app.batch.tasks import Plan
+from mien.core.errors import OptionError, OutputError
+from mien.core.types import columns
+from mien.engine.measuring import Asked
+
+
+def names(rows: Rows) -> set[str]:
+    return {Path(str(row[0])).name for row in rows}
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    for number in range(4):
+        write_photo(tmp_path / "album" / f"{number}.png", HEAD[: 200 - number])
+    return tmp_path / "album"
+
+
+def test_rows_are_those_of_analyze(archive: Path, unbroken: dict[str, Rows], tmp_path: Path) -> None:
+    analyzed = {name: tmp_path / f"{name}.parquet" for name in ("rows", "events", "tracks")}
+    outputs = Outputs(parquet=analyzed["rows"], events=analyzed["events"], tracks=analyzed["tracks"])
+    outcome = analyze_sources([str(archive)], mien.load(), WHOLE, outputs, Console(quiet=True))
+    for name, path in analyzed.items():
+        read = pq.read_table(path)
+        expected = sorted(zip(*(column.to_pylist() for column in read.columns), strict=True), key=repr)
+        assert unbroken[name] == expected, name
+    assert sorted(str(row[2]) for row in unbroken["errors"]) == sorted(outcome.failures)
+
+
+def test_bad_inputs_are_errors_and_the_rest_is_done(unbroken: dict[str, Rows]) -> None:
+    stages = {Path(str(source)).name: stage for source, stage, _ in unbroken["errors"]}
+    assert stages == {"broken.jpg": "read", "text.mp4": "open", "torn.avi": "read"}
+    assert names(unbroken["rows"]) == {"one.jpg", "two.png", "short.mkv", "long.mkv", "torn.avi"}
+    assert len(unbroken["inputs"]) == 7
+
+
+def test_people_of_a_long_video_keep_their_ids_over_seams(unbroken: dict[str, Rows]) -> None:
+    long = [row for row in unbroken["rows"] if str(row[0]).endswith("long.mkv")]
+    assert sorted(int(str(row[1])) for row in long) == list(range(150))
+    assert {row[3] for row in long} == {1}
+
+
+def test_all_readers_see_one_data_set(archive: Path, tmp_path: Path) -> None:
+    run_here([str(archive)], tmp_path / "set")
+    rows = ds.dataset(tmp_path / "set" / "rows").to_table()
+    assert tuple(rows.column_names) == columns(mien.load().card.labels)
+    frame = pd.read_parquet(tmp_path / "set" / "rows")
+    assert list(frame.columns) == rows.column_names
+    assert len(frame) == rows.num_rows
+    header = json.loads(rows.schema.metadata[b"mien"])
+    assert header["model"]["sha256"] == mien.load().model.sha256
+    for name in ("events", "tracks", "errors", "inputs"):
+        assert len(pd.read_parquet(tmp_path / "set" / name)) == len(rows_of(tmp_path / "set", name))
+
+
+def test_the_manifest_tells_what_made_it(archive: Path, tmp_path: Path) -> None:
+    run_here([str(archive / "one.jpg"), str(archive / "missing.jpg")], tmp_path / "set")
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text("utf-8"))
+    assert manifest["mien"] == mien.__version__
+    assert manifest["model"]["card"]["labels"] == list(mien.load().card.labels)
+    assert manifest["options"]["detector"] == "whole"
+    missing, one = manifest["inputs"]
+    assert one["bytes"] == (archive / "one.jpg").stat().st_size
+    assert len(one["sha256"]) == 64
+    assert (missing["sha256"], missing["stage"]) == ("", "open")
+
+
+def test_what_is_done_is_not_done_again_and_what_is_new_is(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    _, first = run_here([str(album / "[01].png")], out)
+    assert first.asked == ["0.png", "1.png"]
+    _, second = run_here([str(album)], out)
+    assert second.asked == ["2.png", "3.png"]
+    assert len(rows_of(out)) == 4
+    _, third = run_here([str(album)], out)
+    assert third.asked == []
+
+
+def test_a_changed_input_replaces_its_rows(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    run_here([str(album)], out)
+    write_photo(album / "1.png", DARK[:90])
+    write_photo(album / "2.png", DARK[:80])
+    _, again = run_here([str(album)], out)
+    assert again.asked == ["1.png", "2.png"]
+    heights = {Path(str(row[0])).name: round(float(str(row[8]))) for row in rows_of(out)}
+    assert set(heights) == {"0.png", "1.png", "2.png", "3.png"}
+    assert heights["2.png"] < heights["1.png"] < heights["3.png"]
+    assert len(rows_of(out)) == len(rows_of(out, "inputs")) == 4
+
+
+def test_a_file_that_is_only_touched_is_not_read_again(album: Path, tmp_path: Path) -> None:
+    run_here([str(album)], tmp_path / "set")
+    os.utime(album / "1.png", (1, 1))
+    outcome, again = run_here([str(album)], tmp_path / "set")
+    assert (again.asked, again.frames) == (["1.png"], 0)
+    assert (outcome.sources, outcome.frames) == (4, 4)
+
+
+def test_what_was_missing_is_tried_again(album: Path, tmp_path: Path) -> None:
+    late, out = album / "late.png", tmp_path / "set"
+    outcome, _ = run_here([str(late)], out)
+    assert len(outcome.failures) == len(rows_of(out, "errors")) == 1
+    write_photo(late)
+    outcome, _ = run_here([str(late)], out)
+    assert (outcome.failures, rows_of(out, "errors")) == ([], [])
+
+
+def test_errors_are_read_again_only_when_asked(archive: Path, tmp_path: Path) -> None:
+    sources = [str(archive / "broken.jpg"), str(archive / "one.jpg")]
+    run_here(sources, tmp_path / "set")
+    _, again = run_here(sources, tmp_path / "set")
+    assert again.asked == []
+    _, retried = run_here(sources, tmp_path / "set", retry=True)
+    assert retried.asked == ["broken.jpg"]
+    assert len(rows_of(tmp_path / "set", "errors")) == 1
+
+
+def test_small_files_share_parts(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here([str(album)], tmp_path / "one")
+    assert len(list((tmp_path / "one" / "rows").iterdir())) == 1
+    monkeypatch.setattr(store, "PART_SOURCES", 3)
+    run_here([str(album)], tmp_path / "two")
+    assert len(list((tmp_path / "two" / "rows").iterdir())) == 2
+    assert tables_of(tmp_path / "one") == tables_of(tmp_path / "two")
+
+
+def test_what_is_asked_for_besides_has_columns(archive: Path, tmp_path: Path) -> None:
+    asked = Asked(landmarks=True, features=True, why=True, baseline_s=0.2)
+    run_here([str(archive / "short.mkv")], tmp_path / "set", options=replace(WHOLE, asked=asked))
+    expected = columns(mien.load().card.labels, landmarks=True, feature_names=asked.feature_names)
+    assert tuple(ds.dataset(tmp_path / "set" / "rows").schema.names) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (replace(WHOLE, every_s=0.5), "every_s 0.0, not 0.5"),
+        (replace(WHOLE, detector="haar"), 'detector "whole", not "haar"'),
+        (replace(WHOLE, asked=Asked(landmarks=True)), "landmarks false, not true"),
+    ],
+)
+def test_other_options_are_refused(options: Options, said: str, album: Path, tmp_path: Path) -> None:
+    run_here([str(album)], tmp_path / "set")
+    with pytest.raises(OptionError, match=said):
+        run_here([str(album)], tmp_path / "set", options=options)
+
+
+def test_another_model_is_refused(album: Path, tmp_path: Path) -> None:
+    run_here([str(album)], tmp_path / "set")
+    path = tmp_path / "set" / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace(mien.load().model.sha256, "0" * 64), "utf-8")
+    with pytest.raises(OptionError, match=r"model default \(00000000\), not default .*name another folder"):
+        run_here([str(album)], tmp_path / "set")
+
+
+def test_a_folder_of_something_else_is_refused(album: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="is no data set"):
+        run_here([str(album)], album)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "manifest.json").write_text("[]")
+    with pytest.raises(OptionError, match="is no manifest"):
+        run_here([str(album)], tmp_path / "set")
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    recognizer = mien.load()
+    header = Plan("default", recognizer.model.sha256, WHOLE).header(recognizer)
+    with Store(tmp_path / "set", header), pytest.raises(OutputError, match="another mien batch"):  # noqa: SIM117
+        with Store(tmp_path / "set", header):
+            pass
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+Kill = Callable[[int | None], None]
+
+
+@pytest.fixture
+def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kill]:
+    """Return what lets this process be as killed before its n-th change to files from now; None lets it live."""
+    left: int | None = None
+
+    def at(changes: int | None) -> None:
+        nonlocal left
+        left = changes
+
+    def mortal(change: Callable[..., object]) -> Callable[..., object]:
+        def changed(*arguments: object, **options: object) -> object:
+            nonlocal left
+            if left is not None:
+                left -= 1
+                if left < 0:
+                    raise Killed
+            return change(*arguments, **options)
+
+        return changed
+
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(Path, name, mortal(getattr(Path, name)))
+    yield at
+    at(None)
+
+
+def test_killed_at_any_change_it_ends_as_an_unbroken_run(
+    album: Path, tmp_path: Path, kill: Kill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data set has two parts, and two of its inputs change."""
+    monkeypatch.setattr(store, "PART_SOURCES", 2)
+    monkeypatch.setattr("mien.app.batch.job.load", cache(mien.load))
+    write_video(album / "video.mkv", GLIMPSES)
+    before, out, here = tmp_path / "before", tmp_path / "set", Here()
+    run_here([str(album)], before, here)
+    write_photo(album / "1.png", DARK)
+    write_photo(album / "2.png", DARK)
+    write_photo(album / "new.png")
+    run_here([str(album)], tmp_path / "fresh", here)
+    expected, changes, is_killed = tables_of(tmp_path / "fresh"), 0, True
+    while is_killed:
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(before, out)
+        kill(changes)
+        try:
+            run_here([str(album)], out, here)
+            is_killed = False
+        except Killed:
+            pass
+        kill(None)
+        run_here([str(album)], out, here)
+        assert tables_of(out) == expected, changes
+        assert not list((out / ".tasks").iterdir()), changes
+        changes += 1
+    assert changes > 30
