@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.app.server.metrics import Counter
-from mien.app.server.protocol import FOREIGN, NO_TOKEN, RefusedError
+from mien.app.server.protocol import FOREIGN, NO_TOKEN, SUBPROTOCOL, RefusedError
 from mien.core.errors import OptionError
 
 COOKIE = "mien_token"
@@ -178,7 +178,9 @@ class Gate:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: RefusedError) -> None:
         if scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.accept"})  # a page sees no code of a handshake that fails
+            # A page sees no code of a handshake that fails, and Chromium fails one that echoes no subprotocol.
+            known = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
+            await send({"type": "websocket.accept", "subprotocol": known})
             code = NO_TOKEN if error.status == 401 else FOREIGN
             await send({"type": "websocket.close", "code": code, "reason": str(error)})
             return

@@ -3,7 +3,7 @@ import { byId, element, setIcon } from "./dom.js";
 /** What the page is doing, in the words of the header. */
 const WORDS = {
   "start": "Ready",
-  "requesting": "Waiting for the camera",
+  "requesting": "Opening camera",
   "connecting": "Connecting",
   "live": "Live",
   "paused": "Paused",
