@@ -19,6 +19,7 @@ export class Meters {
     this.#answers.push([nowMs, delayMs]);
   }
 
+  /** Write both; return whether they are known. */
   write(nowMs, isLive) {
     this.#answers = this.#answers.slice(-MOST_ANSWERS).filter(([atMs]) => nowMs - atMs <= SPAN_MS);
     const count = this.#answers.length;
@@ -27,6 +28,7 @@ export class Meters {
     const delays = this.#answers.map(([, delayMs]) => delayMs).sort((a, b) => a - b);
     put(this.#places.fps, isKnown ? (1000 * (count - 1)) / spanMs : null, "");
     put(this.#places.delay, isKnown ? delays[Math.floor(count / 2)] : null, " ms");
+    return isKnown;
   }
 }
 

@@ -132,8 +132,7 @@ export class Views {
     this.#fade(state, nowMs);
     this.#tellNobody(state, nowMs);
     byId("people-empty").hidden = byId("people").childElementCount > 0;
-    this.#meters.write(nowMs, state === "live");
-    byId("meters").hidden = state !== "live";
+    byId("meters").hidden = !this.#meters.write(nowMs, state === "live");
     if (lost) this.#writeBanner(lost);
     if (byId("timeline-table").open && nowMs - this.#tableMs > TABLE_EVERY_MS) this.#fillTable();
     writeRowCount(records);
