@@ -38,6 +38,7 @@ from websockets.asyncio.client import connect
 from mien.app.server.batching import BatchingRecognizer
 from mien.app.server.limits import cores
 from mien.core.types import FloatArray
+from mien.engine.finding import LOOK_EVERY_S
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results.writer import write_whole
 
@@ -133,11 +134,14 @@ async def client(address: str, pictures: Sequence[bytes], start_s: float, end_s:
 
 
 def clients(address: str, pictures: Sequence[bytes], count: int, seconds: float, asked: str) -> list[float]:
-    """Return the delays of all frames of several clients, whose clocks are spread over the time between two frames."""
+    """Return the delays of all frames of several clients, who begin one after the other.
+
+    They are spread over the time between two searches of a whole picture, as people come at times of their own.
+    """
 
     async def main() -> list[list[float]]:
         start_s = time.monotonic() + 0.5
-        starts = [start_s + index / count / RATE for index in range(count)]
+        starts = [start_s + index / count * LOOK_EVERY_S for index in range(count)]
         return await asyncio.gather(*(client(address, pictures, one, one + seconds, asked) for one in starts))
 
     return [delay for delays in asyncio.run(main()) for delay in delays]

