@@ -36,9 +36,9 @@ from realtime import Row, environment, scene
 from websockets.asyncio.client import connect
 
 from mien.app.server.batching import BatchingRecognizer
-from mien.app.server.limits import cores
 from mien.core.types import FloatArray
 from mien.engine.finding import LOOK_EVERY_S
+from mien.engine.processes import cores
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results.writer import write_whole
 

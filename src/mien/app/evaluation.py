@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mien.core.errors import OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard, Score
 from mien.core.types import ByteArray, FloatArray, IntArray
+from mien.engine.processes import cores
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab import figures
@@ -125,7 +125,7 @@ def evaluate_model(
     ModelError, DatasetError, OptionError, OutputError
         Before any work.
     """
-    recognizer = load(model, threads=cpu_count())
+    recognizer = load(model, threads=cores())
     if out is not None:
         make_folder(out)
     sets = list(labeled_sets(recognizer.card, data, split))

@@ -22,6 +22,11 @@ STOPPED = threading.Event()
 _WORKING = threading.Lock()
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Stopped(Exception):  # noqa: N818 - nothing is wrong
     """Work was asked to stop and has saved where it is."""
 

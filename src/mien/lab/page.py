@@ -1,4 +1,4 @@
-"""Pages of results: one HTML file with its figures inside, which opens anywhere, without network and without script."""
+"""Pages of results: one HTML file with its figures inside, which opens anywhere, without network."""
 
 from __future__ import annotations
 

@@ -121,6 +121,24 @@ def test_a_missing_file_is_told_where_it_is_read(tmp_path: Path) -> None:
     assert (one.stamp, one.problem) == ("", "")
 
 
+@pytest.mark.parametrize("name", [300 * "a", 300 * "a" + ".txt", 300 * "a" + "*"])
+def test_a_name_that_is_too_long_is_a_problem_or_told_where_it_is_read(name: str, tmp_path: Path) -> None:
+    (one,) = list_inputs([str(tmp_path / name)])
+    assert one.problem or not one.stamp
+
+
+def test_two_addresses_of_one_source_are_one_input() -> None:
+    (one,) = list_inputs(["nothing://me:secret@host/a.mp4", "nothing://you:other@host/a.mp4"])
+    assert one.source == "nothing://host/a.mp4"
+
+
+def test_the_copy_of_a_signed_url_has_the_suffix_of_its_file(memory: str, tmp_path: Path) -> None:
+    system = fsspec.filesystem("memory")
+    system.pipe(f"/archive/b.jpg?signature={300 * 'a'}.b", b"content")
+    copy = Fetcher(tmp_path).local(f"{memory}/b.jpg?signature={300 * 'a'}.b")
+    assert (copy.suffix, copy.read_bytes()) == (".jpg", b"content")
+
+
 def test_of_urls_one_copy_is_kept(memory: str, tmp_path: Path) -> None:
     fetcher = Fetcher(tmp_path)
     first = fetcher.local(f"{memory}/b.jpg")

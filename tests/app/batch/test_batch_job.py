@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -21,8 +22,9 @@ from rich.console import Console
 import mien
 from mien.app.analysis import Options, Outputs, analyze_sources
 from mien.app.batch import store
+from mien.app.batch.inputs import Input
 from mien.app.batch.store import Store
-from mien.app.batch.tasks import Plan
+from mien.app.batch.tasks import Plan, Session, SourceTask
 from mien.core.errors import OptionError, OutputError
 from mien.core.types import columns
 from mien.engine.measuring import Asked
@@ -129,6 +131,19 @@ def test_what_was_missing_is_tried_again(album: Path, tmp_path: Path) -> None:
     assert (outcome.failures, rows_of(out, "errors")) == ([], [])
 
 
+def test_what_was_read_stays_when_it_is_not_there_any_more(album: Path, tmp_path: Path) -> None:
+    out, system = tmp_path / "set", fsspec.filesystem("memory")
+    system.put(str(album / "0.png"), "/album/0.png")
+    sources = ["memory:///album/0.png", str(album / "1.png")]
+    run_here(sources, out)
+    before = tables_of(out)
+    system.rm("/album/0.png")
+    (album / "1.png").unlink()
+    outcome, _ = run_here(sources, out)
+    assert ["0.png" in line for line in outcome.failures] == [True, False]
+    assert (len(outcome.failures), tables_of(out)) == (2, before)
+
+
 def test_errors_are_read_again_only_when_asked(archive: Path, tmp_path: Path) -> None:
     sources = [str(archive / "broken.jpg"), str(archive / "one.jpg")]
     run_here(sources, tmp_path / "set")
@@ -194,29 +209,47 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
             pass
 
 
+def test_other_files_in_the_data_set_stay(album: Path, tmp_path: Path) -> None:
+    run_here([str(album)], tmp_path / "set")
+    (tmp_path / "set" / "rows" / "notes.txt").write_text("mine")
+    (tmp_path / "set" / "rows" / ".part-000007.parquet.partial").write_text("of a run that was killed")
+    run_here([str(album)], tmp_path / "set")
+    assert {path.name for path in (tmp_path / "set" / "rows").iterdir()} == {"notes.txt", "part-000000.parquet"}
+
+
+def test_without_room_for_files_in_the_making_it_says_where(album: Path, tmp_path: Path) -> None:
+    session = Session(Plan("default", mien.load().model.sha256, WHOLE), tmp_path / "missing")
+    with pytest.raises(OutputError, match="missing: cannot be written"):
+        session(SourceTask(Input(str(album / "1.png"))))
+
+
 class Killed(BaseException):
     """The process is no more."""
 
 
-Kill = Callable[[int | None], None]
+Kill = Callable[[int | None, type[BaseException]], None]
 
 
 @pytest.fixture
 def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kill]:
-    """Return what lets this process be as killed before its n-th change to files from now; None lets it live."""
-    left: int | None = None
+    """Return what ends this process before its n-th change to files from now; None lets it live.
 
-    def at(changes: int | None) -> None:
-        nonlocal left
-        left = changes
+    One that is killed changes no file any more; one that is interrupted, by Ctrl-C, goes on to its end.
+    """
+    left: int | None = None
+    way: type[BaseException] = Killed
+
+    def at(changes: int | None, by: type[BaseException]) -> None:
+        nonlocal left, way
+        left, way = changes, by
 
     def mortal(change: Callable[..., object]) -> Callable[..., object]:
         def changed(*arguments: object, **options: object) -> object:
             nonlocal left
             if left is not None:
                 left -= 1
-                if left < 0:
-                    raise Killed
+                if left == -1 or (left < 0 and way is Killed):
+                    raise way
             return change(*arguments, **options)
 
         return changed
@@ -224,13 +257,14 @@ def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kill]:
     for name in ("replace", "unlink"):
         monkeypatch.setattr(Path, name, mortal(getattr(Path, name)))
     yield at
-    at(None)
+    at(None, Killed)
 
 
-def test_killed_at_any_change_it_ends_as_an_unbroken_run(
-    album: Path, tmp_path: Path, kill: Kill, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", [Killed, KeyboardInterrupt])
+def test_ended_at_any_change_it_goes_on_as_an_unbroken_run(
+    way: type[BaseException], album: Path, tmp_path: Path, kill: Kill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The data set has two parts, and two of its inputs change."""
+    """The data set has three parts; three of its inputs change, among them all of one part."""
     monkeypatch.setattr(store, "PART_SOURCES", 2)
     monkeypatch.setattr("mien.app.batch.job.load", cache(mien.load))
     write_video(album / "video.mkv", GLIMPSES)
@@ -238,19 +272,20 @@ def test_killed_at_any_change_it_ends_as_an_unbroken_run(
     run_here([str(album)], before, here)
     write_photo(album / "1.png", DARK)
     write_photo(album / "2.png", DARK)
+    write_photo(album / "3.png", DARK)
     write_photo(album / "new.png")
     run_here([str(album)], tmp_path / "fresh", here)
-    expected, changes, is_killed = tables_of(tmp_path / "fresh"), 0, True
-    while is_killed:
+    expected, changes, is_ended = tables_of(tmp_path / "fresh"), 0, True
+    while is_ended:
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(before, out)
-        kill(changes)
+        kill(changes, way)
         try:
-            run_here([str(album)], out, here)
-            is_killed = False
-        except Killed:
+            outcome, _ = run_here([str(album)], out, here)
+            is_ended = outcome.stopped
+        except way:
             pass
-        kill(None)
+        kill(None, way)
         run_here([str(album)], out, here)
         assert tables_of(out) == expected, changes
         assert not list((out / ".tasks").iterdir()), changes

@@ -207,6 +207,7 @@ def test_missing_columns_are_named(folder: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_results_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     contents = {"empty.jsonl": "", "empty.csv": "", "text.jsonl": "hello\n", "list.jsonl": "[]\n", "fake.parquet": "x"}
+    contents["wide.csv"] = 200_000 * "x"
     for name, content in contents.items():
         (tmp_path / name).write_text(content, "utf-8")
     write(tmp_path / "events.csv", video(), EventTable)

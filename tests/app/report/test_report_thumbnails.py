@@ -67,5 +67,5 @@ def test_of_a_source_that_is_gone_or_another_the_page_says_so(tmp_path: Path) ->
 
 
 def test_nothing_but_files_is_opened(tmp_path: Path) -> None:
-    for name in ("http://127.0.0.1:9/smile.mp4", "camera:0", str(tmp_path)):
+    for name in ("http://127.0.0.1:9/smile.mp4", "camera:0", str(tmp_path), 300 * "a"):
         assert thumbnails(seen_of(tmp_path, name), [tmp_path])[0] == {}

@@ -85,6 +85,12 @@ def test_a_file_of_endless_parts_is_refused() -> None:
     assert decode(few, PIXELS).shape == (8, 8, 3)
     comments = b"\xff\xfe\0\2" * (MAX_PARTS + 1)
     assert "parts" in str(refusal(plain()[:2] + comments + plain()[2:]))
+    length = 0xFFDA  # a length that is like the mark of the last part
+    disguise = b"\xff\xfe" + length.to_bytes(2) + bytes(length - 2)
+    assert "parts" in str(refusal(plain()[:2] + disguise + comments + plain()[2:]))
+    fill = b"\xff" * (MAX_PARTS + 1)
+    assert "parts" in str(refusal(plain()[:2] + fill + plain()[2:]))
+    assert decode(plain()[:2] + fill[:3] + plain()[2:], PIXELS).size
 
 
 @settings(max_examples=60)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 
 from rich.console import Console
 
 from mien.app.audit.groups import read_groups
 from mien.core.errors import DatasetError, OptionError
+from mien.engine.processes import cores
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results.writer import make_folder
 from mien.lab.datasets import FaceDataset, find_data, load_folders
@@ -71,7 +71,7 @@ def audit_faces(
     ModelError, DatasetError, OptionError, OutputError
         Before any work.
     """
-    recognizer = load(model, threads=cpu_count())
+    recognizer = load(model, threads=cores())
     if out is not None:
         make_folder(out)
     there = _faces_of(folder)

@@ -94,14 +94,14 @@ def list_inputs(sources: Iterable[str]) -> list[Input]:
     for source in sources:
         for entry in _entries(source):
             for one in _expanded(entry):
-                found.setdefault(one.path, one)
+                found.setdefault(one.source, one)
     return list(found.values())
 
 
 def _entries(source: str) -> Iterator[str | Input]:
     """Yield what is in a list, or the source itself."""
     path = Path(source)
-    if _URL.match(source) or path.suffix.lower() not in LISTS or not path.is_file():
+    if _URL.match(source) or path.suffix.lower() not in LISTS or not _is_file(source):
         yield source
         return
     try:
@@ -143,7 +143,7 @@ def _of_path(name: str) -> Iterator[Input]:
     try:
         if glob.has_magic(path) and not os.path.lexists(path):
             matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - pathlib's shows what is hidden
-            files = [match for match in matches if Path(match).is_file() and _is_media(match)]
+            files = [match for match in matches if _is_file(match) and _is_media(match)]
         else:
             files = expand(path)
     except (MediaError, ValueError) as error:  # ValueError: a null character
@@ -153,6 +153,10 @@ def _of_path(name: str) -> Iterator[Input]:
         yield Input(path, problem=f"{name}: matches no picture or video: expected at least one")
     for file in files:
         yield Input(file, _file_stamp(file))
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - Path's refuses names that are too long or not to be looked at
 
 
 def _is_media(path: str) -> bool:
@@ -212,6 +216,11 @@ def _found(system: Any, path: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def _suffix(url: str) -> str:
+    """Return the suffix of a file's name; what a signed address has behind it can be longer than names may be."""
+    return Path(url.partition("?")[0]).suffix
+
+
 class Fetcher:
     """Brings files here, one at a time: a URL's is kept until another is asked for.
 
@@ -243,7 +252,7 @@ class Fetcher:
             return Path(path)
         if self.copy is None or self._url != path:
             self.forget()
-            handle, name = tempfile.mkstemp(Path(path).suffix, "mien-", self._folder)
+            handle, name = tempfile.mkstemp(_suffix(path), "mien-", self._folder)
             os.close(handle)
             self._url, self.copy = path, Path(name)
             try:

@@ -45,7 +45,7 @@ class Outcome:
     hours : float
         Of video.
     failures : list of str
-        One line for each input that could not be read, or not to its end.
+        One line for each input that could not be read, or not to its end, or is not there any more.
     stopped : bool
         Whether Ctrl-C ended the run.
     """
@@ -117,20 +117,20 @@ def run_batch(
             stopped = True
         store.complete_part()
         manifest.finish(out, made_by, store.all_known())
-        return _outcome(store.all_known(), stopped=stopped)
+        return _outcome(store.all_known(), job.unreached, stopped=stopped)
 
 
 def _landmarks(options: Options) -> Row:
     return {"landmark_net": load_landmarker().sha256} if options.asked.needs_landmarks else {}
 
 
-def _outcome(known: Sequence[Told], *, stopped: bool) -> Outcome:
+def _outcome(known: Sequence[Told], unreached: Sequence[str], *, stopped: bool) -> Outcome:
     return Outcome(
         sources=len(known),
         frames=sum(told.frames for told in known),
         faces=sum(told.faces for told in known),
         hours=sum(told.seconds for told in known) / 3600,
-        failures=[told.error for told in known if told.error],
+        failures=[*(told.error for told in known if told.error), *unreached],
         stopped=stopped,
     )
 
@@ -158,6 +158,8 @@ class Job:
     ----------
     left : int
         Inputs to be read.
+    unreached : list of str
+        Errors of inputs that are not there any more, whose results of an earlier run stay.
     """
 
     def __init__(self, store: Store, inputs: Sequence[Input], *, retry: bool = False) -> None:
@@ -165,6 +167,7 @@ class Job:
         self._tasks: deque[Task] = deque()
         self._inputs: dict[str, Input] = {}
         self._videos: dict[str, _Video] = {}
+        self.unreached: list[str] = []
         store.drop(told.source for told in store.all_known() if told.stage in UNREAD and not told.sha256)
         for one in inputs:
             self._begin(one)
@@ -173,7 +176,7 @@ class Job:
     def _begin(self, one: Input) -> None:
         if one.problem:
             told = Told(one.source).failed("list", one.problem)
-            self._store.keep_source(Reply(SourceTask(one).key, told, packed(told)))
+            self._keep_source(Reply(SourceTask(one).key, told, packed(told)))
             return
         known = self._store.known(one.source)
         if known and self._retry and known.error:
@@ -206,10 +209,17 @@ class Job:
             self._split(reply)
             return None
         if not reply.is_known:
-            self._store.keep_source(reply)
+            self._keep_source(reply)
         self._videos.pop(source, None)
         del self._inputs[source]
         return reply.told
+
+    def _keep_source(self, reply: Reply) -> None:
+        known, told = self._store.known(reply.told.source), reply.told
+        if known and known.sha256 and told.stage in UNREAD and not told.sha256:
+            self.unreached.append(told.error)
+        else:
+            self._store.keep_source(reply)
 
     def _split(self, reply: Reply) -> None:
         """Put the segments of a video first that no earlier run has read: nothing is to lie about half read."""

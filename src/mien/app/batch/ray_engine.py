@@ -16,6 +16,7 @@ from typing import Any
 from mien.app.batch.local import DEATHS, Opener, died
 from mien.app.batch.tasks import Reply, SourceTask, Task
 from mien.core.errors import MienError, MissingExtraError
+from mien.engine.processes import cores
 
 TASKS_A_WORKER = 400
 """Given out at a time, in one execution of Ray Data: at its end, workers wait for the slowest (docs/scale.md)."""
@@ -150,7 +151,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[int]:
     if address is None:
         options = {
             "address": "local",
-            "num_cpus": workers or os.cpu_count(),
+            "num_cpus": workers or cores(),
             "object_store_memory": OBJECT_STORE_BYTES,
             "include_dashboard": False,
         }
@@ -160,6 +161,8 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[int]:
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
+            if address is None:
+                raise MienError(f"Ray cannot be started here ({reason}): --engine local needs none") from error
             raise MienError(
                 f"--address {address}: {reason}: expected a Ray cluster; its token, if it has one, in RAY_AUTH_TOKEN"
             ) from error

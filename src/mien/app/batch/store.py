@@ -98,7 +98,7 @@ class Store:
         parts = sorted(path.stem for path in (self.folder / "inputs").glob("part-*.parquet"))
         for name in self._schemas:
             make_folder(self.folder / name)
-            for path in (self.folder / name).iterdir():
+            for path in (self.folder / name).glob("*part-*"):
                 if path.stem not in parts:
                     path.unlink()
         for part in parts:
@@ -176,27 +176,27 @@ class Store:
         gone = set(sources)
         for source in gone & self._waiting.keys():
             self.file_of(source_key(source)).unlink()
-            del self._waiting[source]
+            self._waiting_rows -= self._waiting.pop(source).rows
         if held := sorted(gone & self._done.keys()):
             write_whole(self._journal, json.dumps(held))
             self._drop(held)
 
     def _drop(self, sources: Sequence[str]) -> None:
-        """Remove inputs from the parts that they are in; what is killed here is done again by the journal."""
-        parts = {self._done[source][1] for source in sources if source in self._done}
-        for source in sources:
-            self._done.pop(source, None)
-        for part in sorted(parts):
-            is_empty = all(its != part for _, its in self._done.values())
+        """Remove inputs from the parts that they are in; what ends here is done again, by the journal if killed."""
+        gone = set(sources)
+        parts = {part for source, (_, part) in self._done.items() if source in gone}
+        left = {part for source, (_, part) in self._done.items() if source not in gone}
+        for part in sorted(parts - left):
+            for name in reversed(self._schemas):  # without that of inputs, the others belong to no part
+                self._file(name, part).unlink(missing_ok=True)
+        for part in sorted(parts & left):
             for name, schema in self._schemas.items():
-                path = self._file(name, part)
-                if is_empty:
-                    path.unlink(missing_ok=True)
-                    continue
-                table = pq.read_table(path)
+                table = pq.read_table(self._file(name, part))
                 is_gone = pc.is_in(table["source"], value_set=pa.array(sources, pa.string()))
-                _write(path, schema, [table.filter(pc.invert(is_gone))])
+                _write(self._file(name, part), schema, [table.filter(pc.invert(is_gone))])
         self._journal.unlink(missing_ok=True)
+        for source in gone:
+            self._done.pop(source, None)
 
     def complete_part(self) -> None:
         """Make a part of all that waits for one, in place of what was known of the same sources."""
@@ -209,8 +209,8 @@ class Store:
         part = f"part-{self._next_part:06}"
         for name, schema in self._schemas.items():
             _write(self._file(name, part), schema, self._tables(name, schema, waiting))
-        self._next_part += 1
         self._done |= {told.source: (told, part) for told in waiting}
+        self._next_part += 1
         self._waiting, self._waiting_rows = {}, 0
         for told in waiting:
             self.file_of(source_key(told.source)).unlink()

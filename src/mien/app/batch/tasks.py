@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Protocol
 
 import cv2
@@ -27,6 +27,7 @@ from mien.core.types import FrameResult
 from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results import EventTable, Table, TrackTable, Writer, table_header
+from mien.engine.results.writer import as_output_error
 from mien.engine.segments import Reading, Segment
 from mien.engine.video import probe
 from mien.face.detectors import load_detector
@@ -188,7 +189,9 @@ class Session:
         OutputError
             If there is no room for files in the making.
         """
-        with TemporaryDirectory(dir=self._scratch, prefix="mien-") as folder:
+        with as_output_error(self._scratch or gettempdir()):
+            making = TemporaryDirectory(dir=self._scratch, prefix="mien-")
+        with making as folder:
             return task.done(self, Path(folder))
 
     def close(self) -> None:

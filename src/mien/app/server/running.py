@@ -13,11 +13,12 @@ import uvicorn
 
 from mien.app.server.application import application
 from mien.app.server.connections import http_connection, stream_connection
-from mien.app.server.limits import CLIENTS_PER_CORE, Limits, cores
+from mien.app.server.limits import CLIENTS_PER_CORE, Limits
 from mien.app.server.protocol import CLOCK
 from mien.app.server.security import ANYWHERE, Addresses, is_loopback
 from mien.app.server.service import Service
 from mien.core.errors import OptionError
+from mien.engine.processes import cores
 from mien.engine.recognizer import load
 
 GRACE_S = 3  # for answers that are under way when the service is stopped

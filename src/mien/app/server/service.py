@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mien.app.server.batching import BatchingRecognizer
-from mien.app.server.limits import Limits, cores
+from mien.app.server.limits import Limits
 from mien.app.server.metrics import Metrics
 from mien.app.server.protocol import RefusedError
 from mien.app.server.sharing import FairPool
+from mien.engine.processes import cores
 from mien.engine.recognizer import Recognizer
 from mien.face.detectors import FIGURES, load_detector, resolve
 
 CODES = (
     *("bad_frame", "bad_message", "too_large", "too_many_pixels", "too_fast", "failed"),
-    *("unauthorized", "forbidden", "not_found", "bad_request", "too_slow", "full"),
+    *("unauthorized", "forbidden", "not_found", "not_allowed", "bad_request", "bad_option", "too_slow", "full"),
 )
-"""Codes of what is refused: those of streams, then those that only HTTP has."""
+"""Codes of what is refused: those of messages and pictures, then those of requests and connections."""
 
 
 class Service:
