@@ -15,7 +15,7 @@ demo: $(VENV)/core
 
 test: check
 	@sh tests/system.sh
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
 check: $(VENV)/dev
 	$(BIN)/ruff check

@@ -28,7 +28,7 @@ from mien.app.server.service import Service
 from mien.core.types import ByteArray
 from mien.engine.recognizer import Recognizer, load
 
-SOON_S = 10.0  # what comes at all comes within it, on a busy machine too
+SOON_S = 30.0  # what comes at all comes within it, on a busy machine too
 
 
 @dataclass(frozen=True)

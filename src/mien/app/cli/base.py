@@ -20,8 +20,20 @@ CODES = (
     "SIGTERM: what was read by then is written."
 )
 
+ORDER = ("analyze", "live", "serve", "models", "demo", "batch", "report", "audit", "evaluate", "train", "export")
+
+
+class _Group(typer.core.TyperGroup):
+    """Lists what most people need first."""
+
+    def list_commands(self, context: Any) -> list[str]:
+        names = super().list_commands(context)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
     name="mien",
+    cls=_Group,
     help="Read facial expressions from photos, videos and cameras, offline.",
     no_args_is_help=True,
     add_completion=False,

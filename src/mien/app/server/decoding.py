@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 from mien.app.server.protocol import RefusedError
 from mien.core.errors import MediaError
 from mien.core.types import ByteArray
-from mien.engine.video.headers import SIGNATURE_BYTES, picture_format
+from mien.engine.video.headers import SIGNATURE_BYTES, BrokenHeaderError, picture_format, read_header
 from mien.engine.video.pictures import check_content, decode_picture
 
 FORMATS = ("JPEG", "PNG", "WebP")  # what browsers make; each further decoder is a further door
 MAX_PARTS = 10_000  # of a file; Python walks over them at 2 million a second
 MAX_SCANS = 30  # of a JPEG, cameras write up to 12: 0.2 s for the largest frame, 3.6 s for the largest picture
 _SCAN = b"\xff\xda"
+_FORM = b"--"  # of multipart/form-data, as curl -F sends it
 _FILL = 0xFFFF  # bytes that may stand before a part of a JPEG
 # Where the parts begin, their header (kind and length), which field is the length, what it leaves out, the last kind.
 _PARTS: dict[str, tuple[int, struct.Struct, int, int, int | bytes]] = {
@@ -44,13 +46,16 @@ def decode(content: bytes, max_pixels: int) -> ByteArray:
     """
     kind = picture_format(content[:SIGNATURE_BYTES])
     if kind not in FORMATS:
-        found = kind or "nothing known"
-        raise RefusedError("bad_frame", f"picture is {found}: expected the bytes of a JPEG, PNG or WebP file", 415)
+        found = kind or ("a form" if content.startswith(_FORM) else "nothing known")
+        message = (
+            f"picture is {found}: expected the bytes of a JPEG, PNG or WebP file, as curl --data-binary sends them"
+        )
+        raise RefusedError("bad_frame", message, 415)
     try:
         _refuse_many_parts(content, kind)
-        header = check_content("picture", content)
-        _refuse_work(content, kind, header.sizes[0], max_pixels)
-        return decode_picture("picture", content, header)
+        with suppress(BrokenHeaderError):  # check_content says it better
+            _refuse_work(content, kind, max_pixels)
+        return decode_picture("picture", content, check_content("picture", content))
     except MediaError as error:
         raise RefusedError("bad_frame", str(error), 422) from error
 
@@ -71,8 +76,9 @@ def _refuse_many_parts(content: bytes, kind: str) -> None:
     raise RefusedError("bad_frame", f"picture has more than {MAX_PARTS} parts: save it again, as a plain JPEG", 422)
 
 
-def _refuse_work(content: bytes, kind: str, size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
+def _refuse_work(content: bytes, kind: str, max_pixels: int) -> None:
+    header = read_header(content)
+    width, height = header.sizes[0] if header else (0, 0)
     if width * height > max_pixels:
         message = f"picture claims {width}x{height} pixels: expected at most {max_pixels}; send it smaller"
         raise RefusedError("too_many_pixels", message, 413)
