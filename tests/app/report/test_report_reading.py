@@ -47,7 +47,7 @@ def failure(path: Path) -> str:
 def test_every_format_tells_the_same(folder: Path, name: str) -> None:
     (seen,) = seen_in(folder / name)
     assert (seen.source, seen.frames, seen.faces, seen.small_faces) == ("talk.mp4", 60, 50, 0)
-    assert (seen.first_s, seen.last_s) == (0.0, 5.9)
+    assert (seen.first_s, seen.end_s) == pytest.approx((0.0, 6.0))
     assert seen.gaps == [Gap(3.0, 4.5)]
     assert seen.with_face_s == pytest.approx(4.0)
     assert dict(zip(CODES, seen.answers.tolist(), strict=True)) == {
@@ -111,6 +111,26 @@ def test_a_source_in_two_files_counts_once(folder: Path) -> None:
     assert reading.failures == [
         f"{folder}/scene.jsonl: has talk.mp4 too, which is in {folder}/scene.csv: the first counts"
     ]
+
+
+def test_two_paths_of_one_file_are_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    absolute = str(tmp_path / "talk.mp4")
+    one, two = write(tmp_path / "one.jsonl", video()), write(tmp_path / "two.csv", video(source=absolute))
+    both = write(tmp_path / "both.parquet", [*video(), *video(source=absolute)])
+    assert len(list(Reading([one, two]).sources())) == 2  # the video is not there: nobody knows
+    (tmp_path / "talk.mp4").touch()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    for paths, line in (
+        ([one, two], f"{two}: has {absolute} too, which is in {one} as talk.mp4: the first counts"),
+        ([both], f"{absolute}: is talk.mp4, which was given before: the first counts"),
+    ):
+        reading = Reading(paths)
+        assert [seen.source for seen in reading.sources()] == ["talk.mp4"]
+        assert reading.failures == [line]
+        assert reading.names() == {"talk.mp4": "talk.mp4"}
+    assert len(seen_in(one, Path("../one.jsonl"))) == 1
 
 
 def test_the_columns_of_what_was_asked_for_besides_are_no_labels(tmp_path: Path) -> None:
@@ -242,13 +262,15 @@ def test_gaps_are_what_is_between_faces(flags: list[bool], split: int) -> None:
     start: int | None = None
     for index, flag in enumerate([*flags, True]):
         if flag and start is not None:
-            end = min(index, len(flags) - 1)
-            expected += [Gap(start / RATE, end / RATE)] if (end - start) / RATE >= 1 else []
+            expected += [Gap(start / RATE, index / RATE)] if index - start >= RATE else []
             start = None
         elif not flag and start is None:
             start = index
-    assert seen.gaps == expected
-    assert seen.with_face_s == pytest.approx(sum(flags[:-1]) / RATE)
+    if len(flags) > 1:  # a picture has no length
+        assert [(gap.start_s, gap.end_s) for gap in seen.gaps] == [
+            pytest.approx((gap.start_s, gap.end_s)) for gap in expected
+        ]
+        assert (seen.with_face_s, seen.length_s) == pytest.approx((sum(flags) / RATE, len(flags) / RATE))
     assert seen.frames == len(flags)
 
 

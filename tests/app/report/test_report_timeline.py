@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plotly.graph_objects import Figure
 
-from mien.app.report.batches import Batch, Run
+from mien.app.report.batches import NO_FACE, Batch, Run
+from mien.app.report.figures import courses
 from mien.app.report.seen import see
 from mien.app.report.timeline import BINS, LEVELS, Timeline
 from mien.app.report.video import video_page
@@ -69,6 +71,35 @@ def test_a_stretch_ends_where_the_person_is_gone_for_more_than_a_second() -> Non
     timeline.add(faces(times_s, np.tile([0.7, 0.3], (len(times_s), 1))))
     course = timeline.course()
     assert [course.starts_s[run].round(1).tolist() for run in course.runs] == [[0.0, 0.2, 0.8, 1.0], [3.0]]
+
+
+def areas_at(figure: Figure, time_s: float) -> int:
+    """Return how many filled outlines cover a time."""
+    count = 0
+    for trace in figure.data:
+        if trace.fill:
+            assert trace.fill == "toself"  # each outline between missing numbers is closed by itself
+            x = np.asarray(trace.x, np.float64)
+            pieces = np.split(x, np.flatnonzero(np.isnan(x)))
+            count += sum(bool((piece < time_s).any() and (piece > time_s).any()) for piece in pieces)
+    return count
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(2.0, 4.0), (2.08, 4.12), (0.6, 1.72)])
+def test_nothing_is_drawn_over_a_gap(start_s: float, end_s: float) -> None:
+    times_s = np.arange(6 * RATE) / RATE
+    rows = faces(times_s, np.tile([0.9, 0.1], (len(times_s), 1)))
+    absent = (times_s > start_s - 1e-9) & (times_s < end_s - 1e-9)
+    rows.answers[absent] = NO_FACE
+    seen = see("gap.mp4", Run(("happy", "sad")), [rows], found=([], []))
+    assert [(gap.start_s, gap.end_s) for gap in seen.gaps] == [pytest.approx((start_s, end_s))]
+    figure = courses(seen.timeline.course(), seen.run.labels, [], (0.0, 6.0), seen.gaps)
+    inside = np.linspace(start_s, end_s, 50)[1:-1]
+    assert [areas_at(figure, time_s) for time_s in inside] == [0] * len(inside)
+    outside = (0.1, start_s - 0.01, end_s + 0.01, 5.9)
+    assert [areas_at(figure, time_s) for time_s in outside] == [4] * 4  # mean and band of two labels
+    lines = [np.asarray(trace.x) for trace in figure.data if not trace.fill and trace.mode == "lines"]
+    assert not any(((x > start_s + 1e-3) & (x < end_s - 1e-3)).any() for x in lines)
 
 
 def test_a_video_of_ten_hours_makes_a_page_of_few_megabytes() -> None:

@@ -62,6 +62,10 @@ class ParquetRows:
                     raise DatasetError(f"{path}: has a row without source: expected rows of faces written by mien")
                 self._parts.setdefault(source, []).append(_Part(frame, path, group))
 
+    def sources(self) -> Iterator[str]:
+        """Yield the sources, in the order of their rows."""
+        return iter(self._parts)
+
     def stretches(self) -> Iterator[tuple[str, Batch]]:
         """Yield batches with their source, all of one source one after another."""
         import pyarrow.compute

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mien.app.report.batches import DoubleArray
 from mien.app.report.seen import Gap
 from mien.app.report.timeline import EDGE, Course, Strip
-from mien.app.report.words import clipped, percent
+from mien.app.report.words import clipped_names, percent
 from mien.core.errors import MissingExtraError
 from mien.core.labels import UNCERTAIN
-from mien.core.types import IntArray
+from mien.core.types import FloatArray, IntArray
 from mien.engine.drawing.colors import INK, Color, color_of, ink_on
 from mien.engine.events import Event
 
@@ -30,7 +32,7 @@ STRIP_COLUMNS = 400
 STRIP_PX, ROW_PX, BAR_PX, AXIS_PX = 30, 62, 34, 56
 GRID, BAND, NOBODY = "rgba(128,128,128,0.22)", "rgba(128,128,128,0.45)", (128, 128, 128)
 NO_FACE = "no face"
-FEW_BINS = 300  # of which each has some pixels
+FEW_POINTS = 300  # of which each has some pixels
 APEXES = 100  # that are marked: more would hide what is below
 LEAST_LABELED = 0.09  # a share that is narrower has no room for its number
 CONFIG = {"displayModeBar": False, "responsive": True}
@@ -76,7 +78,7 @@ def strips(
     width_s = max([(span_s[1] - span_s[0]) / STRIP_COLUMNS, *(strip.width_s for _, strip in rows)])
     count = max(1, math.ceil((span_s[1] - span_s[0]) / width_s))
     lines = [_strip(strip, span_s[0], width_s, count) for _, strip in rows]
-    titles = [escape(clipped(name), quote=False) for name, _ in rows]
+    titles = [escape(name, quote=False) for name in clipped_names([name for name, _ in rows])]
     if gaps:
         lines.append(_gap_strip(gaps, span_s[0], width_s, count, len(names) - 1))
         titles.append(NO_FACE)
@@ -119,7 +121,9 @@ def _gap_strip(gaps: Sequence[Gap], start_s: float, width_s: float, count: int, 
     return strip
 
 
-def courses(course: Course, labels: Sequence[str], events: Sequence[Event], span_s: tuple[float, float]) -> Figure:
+def courses(
+    course: Course, labels: Sequence[str], events: Sequence[Event], span_s: tuple[float, float], gaps: Sequence[Gap]
+) -> Figure:
     """Draw the probability of each label over time: mean, the band from the 10th to the 90th percentile, apexes.
 
     Parameters
@@ -130,11 +134,14 @@ def courses(course: Course, labels: Sequence[str], events: Sequence[Event], span
         Whose apexes are marked: of the highest.
     span_s : tuple of float
         First and last time, in seconds.
+    gaps : sequence of Gap
+        Time without any face, over which nothing is drawn.
     """
     unit, seconds = unit_of(span_s[1] - span_s[0])
     layout = _layout(ROW_PX * len(labels) + AXIS_PX, unit)
     layout["xaxis"] |= {"range": [span_s[0] / seconds, span_s[1] / seconds], "anchor": f"y{len(labels)}"}
     data: list[dict[str, Any]] = []
+    stretches = list(_stretches(course, gaps))
     marked = sorted(events, key=lambda event: -event.peak)[:APEXES]
     for index, label in enumerate(labels):
         axis = f"y{index + 1}"
@@ -146,45 +153,28 @@ def courses(course: Course, labels: Sequence[str], events: Sequence[Event], span
             "zeroline": True,
             "zerolinecolor": BAND,
         }
-        data += _course_lines(course, index, label, seconds, unit, axis)
+        data += _course_lines(stretches, index, label, seconds, unit, axis)
         data.append(_apexes([event for event in marked if event.expression == label], seconds, axis))
     return Figure({"data": data, "layout": layout})
 
 
-def _course_lines(course: Course, index: int, label: str, seconds: float, unit: str, axis: str) -> list[dict[str, Any]]:
-    times, mean, low, high = _joined(course, index)
-    band_x: list[npt.ArrayLike] = []
-    band_y: list[npt.ArrayLike] = []
-    for run in course.runs:
-        x, _, below, above = _edged(course, run, index)
-        band_x += [x, x[::-1], [np.nan]]
-        band_y += [above, below[::-1], [np.nan]]
+def _course_lines(
+    stretches: Sequence[_Stretch], index: int, label: str, seconds: float, unit: str, axis: str
+) -> list[dict[str, Any]]:
+    runs = [(part.times_s, part.mean[:, index], part.low[:, index], part.high[:, index]) for part in stretches]
+    times, mean, low, high = (_parted(arrays) for arrays in zip(*runs, strict=True))
     common = {"type": "scatter", "yaxis": axis, "mode": "lines"}
-    x = (times / seconds).astype(np.float32)
+    area = common | {"fill": "toself", "line": {"width": 0}, "hoverinfo": "skip"}
     return [
+        area
+        | {"fillcolor": css(color_of(label))}
+        | _outlines([(x, np.zeros_like(x), middle) for x, middle, _, _ in runs], seconds),
+        area | {"fillcolor": BAND} | _outlines([(x, below, above) for x, _, below, above in runs], seconds),
         common
         | {
-            "x": x,
-            "y": np.nan_to_num(mean),
-            "fill": "tozeroy",
-            "fillcolor": css(color_of(label)),
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-        },
-        common
-        | {
-            "x": _flat(band_x) / np.float32(seconds),
-            "y": _flat(band_y),
-            "fill": "toself",
-            "fillcolor": BAND,
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-        },
-        common
-        | {
-            "x": x,
+            "x": times / np.float32(seconds),
             "y": mean,
-            "line": {"width": 1.2 if len(course) <= FEW_BINS else 0.8, "color": css(INK)},
+            "line": {"width": 1.2 if len(times) <= FEW_POINTS else 0.8, "color": css(INK)},
             "customdata": np.stack([low, high], axis=1),
             "hovertemplate": f"%{{x:.2f}} {unit}: {escape(label, quote=False)} %{{y:.0%}} "
             "(%{customdata[0]:.0%} to %{customdata[1]:.0%})<extra></extra>",
@@ -192,25 +182,47 @@ def _course_lines(course: Course, index: int, label: str, seconds: float, unit: 
     ]
 
 
-def _edged(course: Course, run: slice, index: int) -> tuple[npt.NDArray[np.float32], ...]:
-    """Return times, mean, low and high of a stretch: the middles of its bins, and the outer edges."""
-    starts_s = course.starts_s[run]
-    times = [starts_s[:1], starts_s + course.width_s / 2, starts_s[-1:] + course.width_s]
-    values = (np.pad(values[run, index], 1, mode="edge") for values in (course.mean, course.low, course.high))
-    return np.concatenate(times).astype(np.float32), *values
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """What is drawn in one piece: times (T,), and mean, low and high (T, K) at these."""
+
+    times_s: FloatArray
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
-def _joined(course: Course, index: int) -> tuple[npt.NDArray[np.float32], ...]:
-    """Return all stretches one after another, with missing numbers between."""
-    parts = []
+def _stretches(course: Course, gaps: Sequence[Gap]) -> Iterator[_Stretch]:
+    """Yield what lies between gaps: the outer edges, and the middles of the bins between."""
+    wide = [gap for gap in gaps if gap.length_s >= course.width_s]
     for run in course.runs:
-        times, *values = _edged(course, run, index)
-        parts.append([np.append(times, times[-1:]), *(np.append(value, np.float32(np.nan)) for value in values)])
-    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        middles_s = course.starts_s[run] + course.width_s / 2
+        first_s, end_s = middles_s[0] - course.width_s / 2, middles_s[-1] + course.width_s / 2
+        cuts_s = [(gap.start_s, gap.end_s) for gap in wide if gap.end_s > first_s and gap.start_s < end_s]
+        begins_s = [first_s, *(stop_s for _, stop_s in cuts_s)]
+        for start_s, stop_s in zip(begins_s, [*(start_s for start_s, _ in cuts_s), end_s], strict=True):
+            if stop_s > start_s:
+                inner_s = middles_s[(middles_s > start_s) & (middles_s < stop_s)]
+                times_s = np.array([start_s, *inner_s, stop_s])
+                values = (_between(times_s, middles_s, part[run]) for part in (course.mean, course.low, course.high))
+                yield _Stretch(times_s.astype(np.float32), *values)
 
 
-def _flat(parts: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float32]:
-    return np.concatenate([np.asarray(part, np.float32) for part in parts])
+def _between(times_s: DoubleArray, known_s: DoubleArray, values: FloatArray) -> FloatArray:
+    return np.stack([np.interp(times_s, known_s, column) for column in values.T], axis=1).astype(np.float32)
+
+
+def _outlines(areas: Sequence[tuple[FloatArray, FloatArray, FloatArray]], seconds: float) -> dict[str, FloatArray]:
+    """Return the outlines of areas between two curves, of which none reaches into another."""
+    return {
+        "x": _parted([np.concatenate([x, x[::-1]]) for x, _, _ in areas]) / np.float32(seconds),
+        "y": _parted([np.concatenate([above, below[::-1]]) for _, below, above in areas]),
+    }
+
+
+def _parted(parts: Iterable[FloatArray]) -> FloatArray:
+    """Return arrays one after another, with a missing number after each."""
+    return np.concatenate([np.append(part, np.float32(np.nan)) for part in parts])
 
 
 def _apexes(events: Sequence[Event], seconds: float, axis: str) -> dict[str, Any]:
@@ -257,7 +269,7 @@ def shares(rows: Sequence[tuple[str, npt.NDArray[np.float64]]], labels: Sequence
         )
     layout = _layout(BAR_PX * len(rows) + AXIS_PX - 12, "") | {"barmode": "stack", "bargap": 0.25}
     layout["xaxis"] |= {"range": [0, 1], "tickformat": ".0%", "fixedrange": True, "nticks": 6}
-    names = [escape(clipped(name), quote=False) for name, _ in rows]
+    names = [escape(name, quote=False) for name in clipped_names([name for name, _ in rows])]
     layout["yaxis"] = _rows_axis(names) | {"range": [len(rows) - 0.5, -0.5]}
     return Figure({"data": data, "layout": layout})
 

@@ -13,7 +13,7 @@ from mien.app.report import figures, parts
 from mien.app.report.batches import DoubleArray, Run
 from mien.app.report.seen import Seen
 from mien.app.report.timeline import Strip
-from mien.app.report.words import counted, length, percent, short_name, shown
+from mien.app.report.words import counted, length, percent, shown
 from mien.core.labels import UNCERTAIN
 from mien.core.model import ModelCard
 from mien.core.types import IntArray
@@ -30,6 +30,8 @@ class Entry:
     Parameters
     ----------
     source : str
+    name : str
+        Its short name, which no other source has.
     run : Run
     file : str
         Name of its own page; empty for a picture, which has none.
@@ -41,11 +43,12 @@ class Entry:
         How often each label, and after them ``uncertain``, was the answer.
     strip : Strip
     span_s : tuple of float
-        First and last time, in seconds.
+        When the first frame begins and the last one ends, in seconds.
     notices : tuple of str
     """
 
     source: str
+    name: str
     run: Run
     file: str
     length_s: float
@@ -59,10 +62,11 @@ class Entry:
     notices: tuple[str, ...]
 
     @classmethod
-    def of(cls, seen: Seen, file: str) -> Entry:
+    def of(cls, seen: Seen, name: str, file: str) -> Entry:
         """Return what is kept of a source."""
         return cls(
             seen.source,
+            name,
             seen.run,
             file,
             seen.length_s,
@@ -72,7 +76,7 @@ class Entry:
             len(seen.events),
             seen.answers,
             seen.timeline.course().coarser(figures.STRIP_COLUMNS),
-            (seen.first_s, seen.last_s),
+            (seen.first_s, seen.end_s),
             tuple(seen.notices),
         )
 
@@ -141,7 +145,7 @@ def _videos(videos: Sequence[Entry]) -> Section:
     rows = [
         (
             Markup(f'<a href="{escape(quote(video.file))}" title="{escape(shown(video.source))}">'
-                   f"{escape(short_name(video.source))}</a>"),
+                   f"{escape(video.name)}</a>"),
             length(video.length_s),
             percent(video.with_face),
             f"{video.people:,}",
@@ -166,7 +170,7 @@ def _side_by_side(videos: Sequence[Entry], labels: tuple[str, ...], plots: parts
     strips = [
         Strip(v.strip.starts_s - v.span_s[0], v.strip.width_s, _aligned(v, v.strip.answers, labels)) for v in chosen
     ]
-    rows = [(short_name(video.source), strip) for video, strip in zip(chosen, strips, strict=True)]
+    rows = [(video.name, strip) for video, strip in zip(chosen, strips, strict=True)]
     figure = figures.strips(rows, labels, (0.0, max(video.length_s for video in chosen)), None)
     section.html(parts.key([*labels, UNCERTAIN]))
     caption = (
@@ -189,7 +193,7 @@ def _aligned(entry: Entry, answers: IntArray, labels: tuple[str, ...]) -> IntArr
 
 def _told(entry: Entry, labels: tuple[str, ...]) -> tuple[object, ...]:
     answers = _aligned(entry, entry.answers, labels)
-    return (short_name(entry.source), *(percent(float(count) / max(entry.faces, 1)) for count in answers))
+    return (entry.name, *(percent(float(count) / max(entry.faces, 1)) for count in answers))
 
 
 def _shares(entries: Sequence[Entry], videos: Sequence[Entry], labels: tuple[str, ...], plots: parts.Plots) -> Section:
@@ -219,11 +223,15 @@ def _shares(entries: Sequence[Entry], videos: Sequence[Entry], labels: tuple[str
 
 def _pictures(pictures: Sequence[Entry]) -> Section:
     section = Section("Pictures")
-    rows = [(shown(entry.source), f"{entry.faces:,}", _answers(entry)) for entry in pictures[:PICTURES]]
+    rows = [(_named(entry), f"{entry.faces:,}", _answers(entry)) for entry in pictures[:PICTURES]]
     section.table(("picture", "faces", "answers"), rows, words=("answers",))
     if len(pictures) > PICTURES:
         section.text(f"and {len(pictures) - PICTURES:,} more, which are counted above.")
     return section
+
+
+def _named(entry: Entry) -> Markup:
+    return Markup(f'<span title="{escape(shown(entry.source))}">{escape(entry.name)}</span>')
 
 
 def _answers(entry: Entry) -> str:
@@ -236,7 +244,7 @@ def _answers(entry: Entry) -> str:
 def _problems(entries: Sequence[Entry], unread: Sequence[str]) -> Section:
     section = Section("What could not be read, and notes")
     lines = [shown(line) for line in unread]
-    lines += [f"{short_name(entry.source)}: {notice}" for entry in entries for notice in entry.notices]
+    lines += [f"{entry.name}: {notice}" for entry in entries for notice in entry.notices]
     section.listing(lines[:PICTURES])
     if len(lines) > PICTURES:
         section.text(f"and {len(lines) - PICTURES:,} more.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -31,6 +32,9 @@ class Results(Protocol):
     run: Run
     notices: list[str]
 
+    def sources(self) -> Iterator[str]:
+        """Yield the source of each stretch of rows, without reading what else they hold."""
+
     def stretches(self) -> Iterator[tuple[str, Batch]]:
         """Yield batches with their source, all of one source one after another."""
 
@@ -42,6 +46,12 @@ class _Lines:
     path: Path
     notices: list[str] = field(default_factory=list)
     run: Run = field(init=False)
+
+    def sources(self) -> Iterator[str]:
+        """Yield the source of each stretch of rows, up to the first row that is none."""
+        with _opened(self.path) as file, suppress(*NO_ROW):
+            for source, _ in groupby(row["source"] for row in self._rows(file)):
+                yield str(source)
 
     def stretches(self) -> Iterator[tuple[str, Batch]]:
         with _opened(self.path) as file:

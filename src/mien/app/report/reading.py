@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -13,6 +15,7 @@ from mien.app.report.batches import Run
 from mien.app.report.columns import ParquetRows
 from mien.app.report.lines import CsvLines, JsonLines, Results
 from mien.app.report.seen import Seen, see
+from mien.app.report.words import short_names
 from mien.core.errors import DatasetError
 from mien.core.model import ModelCard
 
@@ -40,34 +43,70 @@ class Reading:
     failures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     cards: dict[Run, ModelCard] = field(default_factory=dict)
+    _opened: dict[Path, Results] = field(default_factory=dict, init=False, repr=False)
 
     def sources(self) -> Iterator[Seen]:
         """Yield what was seen in each source, in the order of the files and of their rows."""
-        known: dict[str, Path] = {}
-        for path in dict.fromkeys(self.paths):
+        known: dict[str, tuple[Path, str]] = {}
+        for path in self._files():
             try:
                 yield from self._of_file(path, known)
             except DatasetError as error:
                 self.failures.append(str(error))
 
-    def _of_file(self, path: Path, known: dict[str, Path]) -> Iterator[Seen]:
-        results = open_results(path)
+    def names(self) -> dict[str, str]:
+        """Return a short name of each source, which tells it from the others; all files are read once for it."""
+        firsts: dict[str, str] = {}
+        for path in self._files():
+            with suppress(DatasetError):  # it is told of when its rows are read
+                for source in self._results(path).sources():
+                    firsts.setdefault(_identity(source, path), source)
+        return short_names(firsts.values())
+
+    def _files(self) -> list[Path]:
+        """Return the paths, each file once."""
+        firsts: dict[str, Path] = {}
+        for path in self.paths:
+            firsts.setdefault(os.path.realpath(path), path)
+        return list(firsts.values())
+
+    def _results(self, path: Path) -> Results:
+        if path not in self._opened:
+            self._opened[path] = open_results(path)
+        return self._opened[path]
+
+    def _of_file(self, path: Path, known: dict[str, tuple[Path, str]]) -> Iterator[Seen]:
+        results = self._results(path)
         if isinstance(results, Archive):
             self.errors += results.errors
             self.cards |= {results.run: results.card} if results.card else {}
         is_empty = True
         for source, stretches in groupby(results.stretches(), key=itemgetter(0)):
             is_empty = False
-            if source in known:
-                self.failures.append(f"{path}: has {source} too, which is in {known[source]}: the first counts")
+            before = known.setdefault(_identity(source, path), (path, source))
+            if before != (path, source):
+                self.failures.append(_told_twice(source, path, *before))
                 continue
-            known[source] = path
             found = results.found(source) if isinstance(results, Archive) else None
             seen = see(source, results.run, (batch for _, batch in stretches), found=found)
             seen.notices += results.notices
             yield seen
         if is_empty:
             raise DatasetError(f"{path}: has no rows: nothing was read, so there is nothing to report")
+
+
+def _identity(source: str, results: Path) -> str:
+    """Return what two paths of one file have in common: where it is, if it is still there."""
+    places = (folder / source for folder in (Path(), results.parent))
+    place = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - Path's refuses long names
+    return source if place is None else os.path.realpath(place)
+
+
+def _told_twice(source: str, path: Path, first_path: Path, first: str) -> str:
+    if path == first_path:
+        return f"{source}: is {first}, which was given before: the first counts"
+    same = "" if source == first else f" as {first}"
+    return f"{path}: has {source} too, which is in {first_path}{same}: the first counts"
 
 
 def open_results(path: Path) -> Results:

@@ -25,7 +25,7 @@ class Gap:
     Parameters
     ----------
     start_s, end_s : float
-        Times of the first frame without a face, and of the next with one or of the last, in seconds.
+        When the first frame without a face begins, and the next with one, or the last one ends, in seconds.
     """
 
     start_s: float
@@ -82,8 +82,9 @@ class Seen:
         What a reader must know: where rows break off, why there are no thumbnails ...
     frames, faces, small_faces : int
         Counts of frames, of faces, and of faces narrower than `SMALL_PX`.
-    first_s, last_s, with_face_s : float
-        Times of the first and the last frame, and the seconds in which a face was in view.
+    first_s, end_s, with_face_s : float
+        When the first frame begins and the last one ends, which lasts as long as most do (their median), and the
+        seconds in which a face was in view.
     gaps : list of Gap
         Those of a second or more.
     people : list of TrackSummary
@@ -101,7 +102,7 @@ class Seen:
     faces: int = 0
     small_faces: int = 0
     first_s: float = 0.0
-    last_s: float = 0.0
+    end_s: float = 0.0
     with_face_s: float = 0.0
     gaps: list[Gap] = field(default_factory=list)
     people: list[TrackSummary] = field(default_factory=list)
@@ -114,8 +115,8 @@ class Seen:
 
     @property
     def length_s(self) -> float:
-        """Seconds from the first frame to the last."""
-        return max(0.0, self.last_s - self.first_s)
+        """Seconds from the beginning of the first frame to the end of the last."""
+        return max(0.0, self.end_s - self.first_s)
 
     @property
     def with_face(self) -> float:
@@ -207,6 +208,7 @@ class _Watch:
         self._frame, self._has_face = -1, False
         self._gone_s: float | None = None
         self._gaps: list[Gap] = []
+        self._steps_s: list[DoubleArray] = []
 
     def see(self, batch: Batch) -> None:
         starts = np.flatnonzero(np.diff(batch.frames, prepend=self._frame))
@@ -215,8 +217,9 @@ class _Watch:
         times_s, has_face = batch.times_s[starts], batch.has_face[starts]
         if not self._frames:
             self._first_s = self._time_s = float(times_s[0])
-        self._frames += len(starts)
         steps = np.diff(times_s, prepend=self._time_s)
+        self._steps_s.append(steps if self._frames else steps[1:])
+        self._frames += len(starts)
         showing = np.append(self._has_face, has_face[:-1])
         self._with_face_s += float(steps[showing].clip(0).sum())
         self._note_gaps(times_s, has_face)
@@ -237,6 +240,9 @@ class _Watch:
 
     def tell(self, seen: Seen) -> None:
         """Put what was watched into what was seen, when no frame comes any more."""
-        self._end_gap(self._time_s)
-        seen.frames, seen.with_face_s, seen.gaps = self._frames, self._with_face_s, self._gaps
-        seen.first_s, seen.last_s = self._first_s, self._time_s
+        steps_s = np.concatenate(self._steps_s) if self._frames > 1 else np.zeros(1)
+        last_step_s = float(np.median(steps_s))
+        seen.first_s, seen.end_s = self._first_s, self._time_s + last_step_s
+        self._end_gap(seen.end_s)
+        seen.frames, seen.gaps = self._frames, self._gaps
+        seen.with_face_s = self._with_face_s + self._has_face * last_step_s

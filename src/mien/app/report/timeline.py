@@ -130,9 +130,9 @@ class Timeline:
             return
         if math.isnan(self.origin_s):
             self.origin_s = float(batch.times_s.min())
-        while (batch.times_s.max() - self.origin_s) // self.width_s >= BINS:
+        while self._places(batch.times_s).max() >= BINS:
             self._widen()
-        bins = np.maximum((batch.times_s - self.origin_s) / self.width_s, 0).astype(np.int64)
+        bins = self._places(batch.times_s)
         keys, group = np.unique(batch.track_ids * BINS + bins, return_inverse=True)
         levels = np.minimum((batch.probabilities * LEVELS).astype(np.int64), LEVELS - 1)
         columns = group[:, None] * self._labels + np.arange(self._labels)
@@ -144,6 +144,9 @@ class Timeline:
             track_id, place = divmod(key, BINS)
             cell = Cell(histograms[index], sums[index], answers[index])
             _put(self._cells.setdefault(track_id, {}), place, cell.copy())  # not a view: the batch is to be let go
+
+    def _places(self, times_s: DoubleArray) -> IntArray:
+        return np.maximum((times_s - self.origin_s) / self.width_s + EDGE, 0).astype(np.int64)
 
     def _widen(self) -> None:
         self.width_s *= 2

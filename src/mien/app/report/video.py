@@ -10,7 +10,7 @@ import numpy as np
 from mien.app.report import figures, parts
 from mien.app.report.seen import Seen
 from mien.app.report.timeline import EDGE, Course
-from mien.app.report.words import clock, counted, length, percent, short_name, shown
+from mien.app.report.words import clock, counted, length, percent, short_names, shown
 from mien.core.labels import UNCERTAIN
 from mien.core.model import ModelCard
 from mien.engine.events import Event, TrackSummary
@@ -24,7 +24,9 @@ PAIRS, STRETCHES = 5, 10
 UNSURE = 0.5  # share of a bin's answers from which it is told as uncertain
 
 
-def video_page(seen: Seen, card: ModelCard | None, pictures: Mapping[Event, bytes], *, back: str = "") -> str:
+def video_page(
+    seen: Seen, card: ModelCard | None, pictures: Mapping[Event, bytes], *, name: str = "", back: str = ""
+) -> str:
     """Return the page of one source.
 
     Parameters
@@ -34,6 +36,8 @@ def video_page(seen: Seen, card: ModelCard | None, pictures: Mapping[Event, byte
         Of the model that read it, where that is known.
     pictures : mapping of Event to bytes
         Faces at the apexes.
+    name : str
+        What tells the source from the others of an archive; by default the last part of its path.
     back : str
         Address of the archive's page, where there is one.
     """
@@ -50,7 +54,7 @@ def video_page(seen: Seen, card: ModelCard | None, pictures: Mapping[Event, byte
     sections += [_uncertain(seen, people), parts.limits(card, seen.run)]
     head = parts.head(has_figures=plots.count > 0)
     lead = f"Facial expressions in {shown(seen.source)}. {parts.NOT_FEELINGS}"
-    return page(short_name(seen.source), lead, sections, head=head)
+    return page(name or short_names([seen.source])[seen.source], lead, sections, head=head)
 
 
 def _in_short(seen: Seen, back: str) -> Section:
@@ -104,7 +108,7 @@ def _who(seen: Seen, people: Sequence[TrackSummary], plots: parts.Plots) -> Sect
     rows = [(f"person {person.track_id}", seen.timeline.course(person.track_id)) for person in chosen]
     if len(rows) != 1:
         rows.insert(0, ("all faces", seen.timeline.course()))
-    figure = figures.strips(rows, seen.run.labels, (seen.first_s, seen.last_s), seen.gaps)
+    figure = figures.strips(rows, seen.run.labels, (seen.first_s, seen.end_s), seen.gaps)
     section.html(parts.key([*seen.run.labels, UNCERTAIN]))
     width = length(seen.timeline.width_s)
     caption = f"The most frequent answer over time, to within {width}; blank where the person is not in view."
@@ -148,7 +152,7 @@ def _over_time(seen: Seen, people: Sequence[TrackSummary], plots: parts.Plots) -
         "10th to the 90th percentile of the frames in a bin (gray), and the apexes of events (dots; of more than "
         f"{figures.APEXES} the highest). Drag to look closer, double-click to go back."
     )
-    span_s = (seen.first_s, seen.last_s)
+    span_s = (seen.first_s, seen.end_s)
     if len(people) != 1:
         section.heading("All faces together")
         _course(section, seen.timeline.course(), seen, seen.events, plots, "all faces")
@@ -173,9 +177,9 @@ def _course(
     name: str,
     span_s: tuple[float, float] | None = None,
 ) -> None:
-    span_s = span_s or (seen.first_s, seen.last_s)
+    span_s = span_s or (seen.first_s, seen.end_s)
     labels = seen.run.labels
-    figure = figures.courses(course, labels, events, span_s)
+    figure = figures.courses(course, labels, events, span_s, seen.gaps)
     table = Section("").table(("from", *labels), _course_rows(course), "Mean probability in percent")
     means = (course.mean * course.answers.sum(axis=1, keepdims=True)).sum(axis=0) / course.answers.sum()
     told = ", ".join(f"{label} {percent(float(mean))}" for label, mean in zip(labels, means, strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from mien.app.screen import printable
 
@@ -72,15 +73,38 @@ def shown(source: str) -> str:
     return printable(source)
 
 
-def short_name(source: str) -> str:
-    """Return the last part of a path or URL.
+def short_names(sources: Iterable[str]) -> dict[str, str]:
+    """Return for each path or URL its last parts, as few as tell it from the others.
 
     Examples
     --------
-    >>> short_name("films/talk.mp4"), short_name("camera:0")
-    ('talk.mp4', 'camera:0')
+    >>> short_names(["films/talk.mp4", "camera:0"])
+    {'films/talk.mp4': 'talk.mp4', 'camera:0': 'camera:0'}
+    >>> list(short_names(["/films/d1/talk.mp4", "/films/d2/talk.mp4", "talk.mp4"]).values())
+    ['d1/talk.mp4', 'd2/talk.mp4', 'talk.mp4']
     """
-    return shown(PurePath(source.replace("\\", "/")).name or source)
+    paths = {source: source.replace("\\", "/").rstrip("/").split("/") for source in sources}
+    ends = {source: ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)] for source, parts in paths.items()}
+    counts = Counter(end for some in ends.values() for end in some)
+    return {
+        source: shown(next((end for end in some if end and counts[end] == 1), source)) for source, some in ends.items()
+    }
+
+
+def clipped_names(names: Sequence[str], most: int = 20) -> list[str]:
+    """Return names that are short enough for a figure, of as many letters as it takes to tell them apart.
+
+    Examples
+    --------
+    >>> clipped_names(["the-long-name-of-d1/a-film.mp4", "the-long-name-of-d2/a-film.mp4"])
+    ['the-long-n…1/a-film.mp4', 'the-long-n…2/a-film.mp4']
+    """
+    different = len(set(names))
+    lengths = range(most, max(map(len, names), default=most))
+    most = next(
+        (some for some in lengths if len({clipped(name, some) for name in names}) == different), max(lengths.stop, most)
+    )
+    return [clipped(name, most) for name in names]
 
 
 def clipped(name: str, most: int = 20) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from mien.app.report.reading import Reading
 from mien.app.report.seen import Seen
 from mien.app.report.thumbnails import thumbnails
 from mien.app.report.video import video_page
-from mien.app.report.words import counted, short_name
+from mien.app.report.words import counted
 from mien.core.errors import DatasetError, OptionError
 from mien.core.model import ModelCard
 from mien.engine.events import Event
@@ -85,7 +85,7 @@ def write_report(
         out = PAGE if len(first) == 1 else FOLDER
         check_place(out)
     if not is_page(out):
-        return _folder(chain(first, sources), out, makers)
+        return _folder(chain(first, sources), out, makers, reading.names())
     if len(first) > 1:
         raise OptionError(f"{out}: is one page, and there are several sources: name a folder")
     seen = first[0]
@@ -108,37 +108,37 @@ class _Makers:
             self.cards[run] = self.card or self.reading.cards.get(run) or card_of(run)
         return self.cards[run]
 
-    def page(self, seen: Seen, *, back: str = "") -> str:
+    def page(self, seen: Seen, name: str = "", *, back: str = "") -> str:
         pictures: dict[Event, bytes] = {}
         if self.has_faces:
             folders = dict.fromkeys((Path(), *(path.parent for path in self.reading.paths)))
             pictures, why = thumbnails(seen, list(folders))
             seen.notices += [why] if why else []
-        return video_page(seen, self.card_of(seen.run), pictures, back=back)
+        return video_page(seen, self.card_of(seen.run), pictures, name=name, back=back)
 
 
-def _folder(sources: Iterable[Seen], out: Path, makers: _Makers) -> Written:
+def _folder(sources: Iterable[Seen], out: Path, makers: _Makers, names: Mapping[str, str]) -> Written:
     entries: list[Entry] = []
     reading = makers.reading
-    names = {INDEX}
+    files = {INDEX}
     for seen in sources:
-        name = ""
+        name, file = names[seen.source], ""
         makers.card_of(seen.run)
         if not seen.is_still:
-            name = _free_name(seen.source, names)
-            write_whole(out / name, makers.page(seen, back=INDEX))
-        entries.append(Entry.of(seen, name))
+            file = _free_file(name, files)
+            write_whole(out / file, makers.page(seen, name, back=INDEX))
+        entries.append(Entry.of(seen, name, file))
     unread = [*reading.errors, *reading.failures]
     title = f"Report of {counted(len(entries), 'source', 'sources')}"
     write_whole(out / INDEX, index_page(entries, list(makers.cards.items()), unread, title))
-    return Written(out / INDEX, len(names), reading.failures)
+    return Written(out / INDEX, len(files), reading.failures)
 
 
-def _free_name(source: str, taken: set[str]) -> str:
+def _free_file(name: str, taken: set[str]) -> str:
     """Return a file name for the page of a source that no page has yet, and take it."""
-    stem = re.sub(r"[^\w.-]+", "-", short_name(source)).strip("-.")[:STEM] or "source"
+    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:STEM] or "source"
     number = 1
-    while (name := f"{stem}.html" if number == 1 else f"{stem}-{number}.html").lower() in taken:
+    while (file := f"{stem}.html" if number == 1 else f"{stem}-{number}.html").lower() in taken:
         number += 1
-    taken.add(name.lower())
-    return name
+    taken.add(file.lower())
+    return file
