@@ -16,6 +16,7 @@ from mien.core.errors import OptionError
 from mien.core.types import FloatArray, IntArray
 from mien.lab.evaluation import expected_calibration_error
 from mien.lab.evaluation.audit import ALPHA, Audit, Comparison, audit, holm
+from mien.lab.evaluation.audit.inference import smallest_difference
 from mien.lab.evaluation.audit.resampling import sides_of
 
 NAMES = ("angry", "happy", "sad")
@@ -142,6 +143,92 @@ def test_who_is_in_both_groups_is_compared_with_himself() -> None:
     assert one.against == "dark"  # as many faces, the earlier name
     assert one.difference.value == 0.5
     assert one.p == pytest.approx(2 / 1000)  # nobody is better in the dark: 2 of 2^20 exchanges are as far
+
+
+def test_one_wrong_face_is_no_finding_where_people_have_one_picture_here_and_two_there() -> None:
+    """The face is one of three of a person, one of them first: in 1 of 3 exchanges the wrong one is."""
+    people = np.char.add("p", np.repeat(np.arange(14), 9).astype(str))
+    labels, groups = np.tile(np.repeat(np.arange(3), 3), 14), ["first", "later", "later"] * 42
+    for wrong, p in ((0, 2 / 3), (1, 1)):
+        right = np.arange(126) != wrong
+        result = quick(answers(right, labels), labels, groups, people)
+        assert not result.found
+        for measure in ("accuracy", "recall of angry"):
+            one = compared(result, measure, "first")
+            assert one.p == pytest.approx(p, abs=0.06)
+            assert one.difference.low <= min(one.difference.value, 0) <= max(one.difference.value, 0)
+            assert one.difference.high >= max(one.difference.value, 0)
+
+
+def test_one_wrong_face_is_no_finding_where_each_group_has_people_of_its_own() -> None:
+    """Ten people have three pictures, 20 have six: one of the 30 faces of the smaller group is wrong, of all 150."""
+    people = np.repeat(np.arange(30), np.repeat([3, 6], [10, 20]))
+    groups = np.where(people < 10, "a", "b").tolist()
+    labels = np.arange(150) % 3
+    one = compared(
+        quick(answers(np.arange(150) != 0, labels), labels, groups, np.char.add("p", people.astype(str))),
+        "accuracy",
+        "a",
+    )
+    assert one.p == pytest.approx(2 * 30 / 150, abs=0.06)
+    assert one.difference.high == 0
+
+
+def people_drawn(seed: int, design: str) -> tuple[IntArray, list[str], Strings, npt.NDArray[np.bool_]]:
+    """Return labels, groups, people and rightness of 40 people with unequal numbers of pictures, read alike."""
+    generator = np.random.default_rng(seed)
+    if design == "own people":
+        counts = np.repeat([3, 12], 20)
+        people = np.repeat(np.arange(40), counts)
+        groups = np.where(people < 20, "a", "b")
+    else:
+        people = np.repeat(np.arange(40), generator.integers(3, 13, 40))
+        share = np.where(people < 20, 0.25, 0.8) if design == "both" else np.array([0, 1, 0.3, 0.3])[people % 4]
+        groups = np.where(generator.random(len(people)) < share, "a", "b")
+    labels = generator.integers(0, 3, len(people))
+    right = generator.random(len(people)) < generator.beta(18, 2, 40)[people]
+    return labels, groups.tolist(), np.char.add("p", people.astype(str)), right
+
+
+@pytest.mark.usefixtures("_few_draws")
+@pytest.mark.parametrize("design", ["both", "own people", "some in both"])
+def test_people_with_unequal_numbers_of_pictures_are_judged_as_chance_says(design: str) -> None:
+    small, sets = np.zeros(2, np.int64), 150
+    for seed in range(sets):
+        labels, groups, people, right = people_drawn(seed, design)
+        result = audit(answers(right, labels, seed), labels, NAMES, {"g": groups}, subjects=people, exchanges=199)
+        recalls = [one.p < ALPHA for one in result.comparisons if one.measure == "recall of angry"]
+        accuracy = [one.p < ALPHA for one in result.comparisons if one.measure == "accuracy"]
+        small += (sum(accuracy), sum(recalls))
+    assert (small <= 0.08 * sets).all()  # 0.05, and 1.7 standard errors of 150 sets
+
+
+def test_a_difference_within_people_is_found_with_unequal_numbers() -> None:
+    labels, groups, people, _ = people_drawn(0, "both")
+    right = np.random.default_rng(0).random(len(labels)) < np.where(np.array(groups) == "a", 0.6, 0.95)
+    result = quick(answers(right, labels), labels, groups, people)
+    assert any(one.is_found for one in result.comparisons if one.measure == "accuracy")
+
+
+def test_few_wrong_faces_have_intervals_that_hold_the_figure_and_zero() -> None:
+    labels = np.arange(120) % 3
+    for wrong in range(1, 4):
+        right = np.ones(120, np.bool_)
+        right[:wrong] = False
+        result = quick(answers(right, labels), labels, ["a"] * 30 + ["b"] * 90)
+        for one in result.comparisons:
+            assert one.difference.low <= one.difference.value <= one.difference.high
+            assert one.detectable is None or one.detectable <= 1
+        one = compared(result, "accuracy", "a")
+        assert one.difference.high == pytest.approx(0)
+        assert one.difference.low < one.difference.value
+
+
+def test_the_smallest_difference_is_100_points_at_most() -> None:
+    halves = np.repeat([0.0, 1.0], 50)
+    assert smallest_difference([halves], 10) == 1
+    assert smallest_difference([halves / 10, halves / 20], 1) == pytest.approx(0.05 * 2.8016, abs=1e-4)
+    assert smallest_difference([halves, np.zeros(9)], 10) is None
 
 
 def test_a_recall_is_tested_as_fisher_does() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mien.app.audit.groups import read_groups
-from mien.core.errors import DatasetError, OptionError
+from mien.core.errors import DatasetError, OptionError, OutputError
 from mien.engine.processes import cores
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results.writer import make_folder
@@ -73,6 +73,8 @@ def audit_faces(
     """
     recognizer = load(model, threads=cores())
     if out is not None:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out}: is a file: expected a folder for the report, there or new")
         make_folder(out)
     there = _faces_of(folder)
     faces = there.of_split("test") if "test" in there.split else there
@@ -100,6 +102,9 @@ def audit_faces(
 
 
 def _faces_of(folder: Path) -> FaceDataset:
+    if not folder.is_dir():
+        problem = "is no folder" if folder.exists() else "no such folder"
+        raise DatasetError(f"{folder}: {problem}: expected one of labeled faces, happy/1.jpg")
     found = find_data(folder)
     if found.fer2013 is not None or found.ck48 is not None:
         raise DatasetError(

@@ -79,12 +79,17 @@ def read_groups(path: Path, files: Sequence[str], others: Collection[str] = ()) 
 
 
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    if not path.is_file():
+        problem = "is no file" if path.exists() else "no such file"
+        raise DatasetError(f"{path}: {problem}: expected a CSV file with a first line such as file,subject,sex,age")
     try:
         text = path.read_bytes().decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [name.strip() for name in next(reader, [])]
         rows = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}): expected a CSV file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: cannot be read ({error}): {EXPECTED}") from error
     header = [name.lower() if name.lower() in (FILE, SUBJECT) else name for name in header]
     if FILE not in header:

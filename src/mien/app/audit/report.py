@@ -38,15 +38,15 @@ LIMITS = (
     "than in another (Chen and Joo 2021, https://doi.org/10.48550/arXiv.2108.08504). A bias that net and labels share "
     "is not seen here; one that only the labels have looks like the net's.",
     "Expressions are mixed otherwise in each group. Accuracy, macro F1, calibration and the share of uncertain answers "
-    "follow that mix. The column 'expected' says what the mix alone makes where no people are named; recalls hardly "
-    "depend on it.",
+    "follow that mix. The column 'expected' says what the exchanges make of it; recalls hardly depend on it.",
     "Groups differ in more than their name: age, light, camera and pose go together. A difference is no cause.",
     "A difference that is not found may be there: see what could have been seen.",
     "It holds for these faces, cut as they are. Faces that a detector would have missed are not among them, and people "
     "who were never photographed are in no group.",
     "Sex, age, skin and origin in a table are mostly what somebody saw or guessed, not what people say of themselves.",
     "Groups that are read alike do not make a use right or lawful; no difference found is no certificate.",
-    "Where all or none of few faces are right, the bootstrap gives an interval without width: go by p there.",
+    "Where all or none of few faces are right, the bootstrap gives an interval without width, and where a handful is "
+    "wrong a narrow one: go by p there.",
 )
 LAW = (
     "In the European Union, Regulation (EU) 2024/1689 (the AI Act) applies. Art. 5(1)(f) forbids systems that infer "
@@ -113,8 +113,10 @@ def _closing(done: Audited) -> dict[str, list[str]]:
     """Return what stands below the figures: titles, and the lines below each."""
     total = len(done.audit.comparisons)
     exchanged = (
-        "whole people change groups, and who is in several exchanges the own pictures; a different mix of expressions "
-        "is part of what is tested"
+        "a person's pictures of one expression that are in both groups change groups among themselves; the other "
+        "pictures of who is in both do as a whole, by expression, with such pictures of others; who is in one only "
+        "does as a whole person with others of whom this is so. The last two change the sizes of the groups, so these "
+        "faces also change groups one by one within their expression, and the larger of both p-values counts"
         if done.has_people
         else "faces of the same expression change groups: does an answer, its label given, depend on the group"
     )
@@ -132,9 +134,10 @@ def _closing(done: Audited) -> dict[str, list[str]]:
             f"p-values: {done.audit.exchanges:,} random exchanges, two-sided; {exchanged}. None can be below "
             f"{2 / (done.audit.exchanges + 1):.4f}, before it is corrected.",
             f"Found is what stays below {ALPHA} after Holm's correction over all {total} comparisons.",
-            "Intervals: bootstrap in each group by itself, not corrected for the number of comparisons.",
+            "Intervals: bootstrap in each group by itself, percentiles, of the calibration error less the bias of "
+            "the draws; not corrected for the number of comparisons.",
             "DiCiccio et al. 2020, https://doi.org/10.1145/3394486.3403199; Phipson and Smyth 2010, "
-            "https://doi.org/10.2202/1544-6115.1585; Holm 1979; Bloom 1995, "
+            "https://doi.org/10.2202/1544-6115.1585; Berger 1982 (the larger of both); Holm 1979; Bloom 1995, "
             "https://doi.org/10.1177/0193841X9501900504.",
         ],
         "Limits of the net": [done.recognizer.card.limits],

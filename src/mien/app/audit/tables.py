@@ -67,6 +67,11 @@ def chance(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def detectable(share: float) -> str:
+    """Return the smallest difference in points; one of 100 is none that could be found."""
+    return "more than any" if share >= 1 else f"{100 * share:.1f}"
+
+
 def difference_row(one: Comparison) -> list[str]:
     """Return the cells of :data:`DIFFERENCE_COLUMNS`."""
     return [
@@ -79,7 +84,7 @@ def difference_row(one: Comparison) -> list[str]:
         points(one.expected),
         chance(one.p),
         chance(one.p_holm) + (", found" if one.is_found else ""),
-        "" if one.detectable is None else f"{100 * one.detectable:.1f}",
+        "" if one.detectable is None else detectable(one.detectable),
     ]
 
 
@@ -104,7 +109,8 @@ def findings(audit: Audit) -> list[str]:
 def power(audit: Audit) -> list[str]:
     """Return the smallest differences in accuracy that the audit could have seen, as sentences."""
     return [
-        f"{one.column}, {one.group} against {one.against}: {100 * one.detectable:.1f} points of accuracy"
+        f"{one.column}, {one.group} against {one.against}: "
+        + (f"{detectable(one.detectable)} points of accuracy" if one.detectable < 1 else "no difference in accuracy")
         for one in audit.comparisons
         if one.measure == "accuracy" and one.detectable is not None
     ]

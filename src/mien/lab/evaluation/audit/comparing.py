@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 from mien.core.errors import OptionError
 from mien.core.model import Score
 from mien.core.types import FloatArray, IntArray
+from mien.lab.evaluation.audit.inference import ALPHA, holm, scored, smallest_difference, two_sided
 from mien.lab.evaluation.audit.measures import OVERALL, figures, measure_names, supports, tally
 from mien.lab.evaluation.audit.resampling import Sides, Sums, sides_of
-from mien.lab.evaluation.intervals import DRAWS, INTERVAL_PERCENT
+from mien.lab.evaluation.intervals import DRAWS
 
-ALPHA = 0.05
-POWER = 0.8
 FEWEST_FACES, FEWEST_PEOPLE = 30, 10
 """Of a group that is judged, and of what it is compared with."""
 FEWEST_OF_CLASS = 10
@@ -25,7 +23,7 @@ FEWEST_OF_CLASS = 10
 EXCHANGES = 9_999
 EXCHANGES_A_COMPARISON = 100  # the smallest p-value, 2 / exchanges, stays below ALPHA after correction
 REST = "the rest"
-ROUNDING = 1e-6  # of the 32-bit sums: what differs by less is equal
+BIASED = OVERALL.index("calibration error")
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,13 @@ class Comparison:
     difference : Score
         `value` less `other`, with its 95 % bootstrap interval.
     expected : float
-        The mean difference where the net answers both alike: not 0 where their classes are mixed otherwise, or, of the
-        calibration error, where one has fewer faces.
+        The mean of the exchanges behind `p`, what the difference is if the net answers both alike: not 0 where their
+        classes are mixed otherwise, or, of the calibration error, where one has fewer faces.
     p, p_holm : float
         Two-sided, of the exchange; and corrected for all comparisons of the audit.
     detectable : float or None
-        The smallest difference that this audit would have found four times in five; None where every exchange gives
-        the same, as when all faces are right.
+        The smallest difference that this audit would have found four times in five, 1 where it would have found none;
+        None where every exchange gives the same, as when all faces are right.
     """
 
     column: str
@@ -131,9 +129,9 @@ class _Faces:
     label_names: tuple[str, ...]
     subjects: npt.NDArray[np.str_] | None
 
-    def sides(self, pool: npt.NDArray[np.bool_], is_group: npt.NDArray[np.bool_]) -> Sides:
+    def sides(self, pool: npt.NDArray[np.bool_], is_group: npt.NDArray[np.bool_], *, keep_whole: bool = True) -> Sides:
         subjects = None if self.subjects is None else self.subjects[pool]
-        return sides_of(self.tally[pool], self.labels[pool], subjects, is_group[pool])
+        return sides_of(self.tally[pool], self.labels[pool], subjects, is_group[pool], keep_whole=keep_whole)
 
     def people(self, chosen: npt.NDArray[np.bool_]) -> int | None:
         if self.subjects is None:
@@ -183,7 +181,7 @@ def audit(
     columns : mapping of str to sequence of str
         The group of each face, for each way to group them; ``""`` is unknown, told but not compared.
     subjects : (N,) ndarray of str, optional
-        The person on each picture, ``""`` where unknown: pictures of one person are drawn together.
+        The person on each picture, ``""`` where unknown: pictures of one person are not independent.
     uncertain_below : float
         A face whose top probability is lower answers ``"uncertain"``.
     references : mapping of str to str, optional
@@ -205,24 +203,30 @@ def audit(
     Notes
     -----
     *Intervals*: bootstrap over people, or over faces where people are not known, in each group by itself; percentiles,
-    moved so that their median falls on the figure (as :func:`mien.lab.evaluation.bootstrap`).
+    of the calibration error moved by the bias of the draws, their mean less the figure.
 
     *p-values*: permutation. Where people are not known, faces of the same label are exchanged between the groups: the
-    question is whether, the label given, the answer depends on the group. Where they are, whole people change groups,
-    and who is in both exchanges the own pictures. Twice the smaller tail, the observed counted in, so never 0 (Phipson
-    and Smyth 2010); Holm's correction (1979) over all comparisons of all columns. Unlike DiCiccio et al. the
-    difference is not divided by its standard error: groups that are alike in one measure and unlike in others
-    may be found to differ.
+    question is whether, the label given, the answer depends on the group. Where they are known: (1) pictures of one
+    person and one label that are in both groups are exchanged among themselves, one by one; (2) of who is in both
+    groups, but with a label in one only, the pictures of that label are exchanged as a whole with such pictures of the
+    same label of others; (3) who is in one group only is exchanged as a whole with others of whom this is so. Under (2)
+    and (3) the numbers of faces change with who is exchanged, so that they alone can make the observed difference the
+    farthest; therefore these faces are also exchanged one by one within their label, and the larger of both p-values
+    counts (an intersection-union test, Berger 1982). Twice the smaller tail, the observed counted in, so never 0
+    (Phipson and Smyth 2010); Holm's correction (1979) over all comparisons of all columns. Unlike DiCiccio et al. the
+    difference is not divided by its standard error: groups that are alike in one measure and unlike in others may be
+    found to differ.
 
-    *Smallest difference*: (z(1 - alpha / 2m) + z(power)) standard deviations of the exchanged differences, for m
-    comparisons (Bloom 1995).
+    *Smallest difference*: (z(1 - alpha / 2m) + z(power)) standard deviations of the exchanged differences, the larger
+    of both exchanges, for m comparisons (Bloom 1995); at most 1.
 
     References
     ----------
     C. DiCiccio, S. Vasudevan, K. Basu, K. Kenthapadi, D. Agarwal, "Evaluating fairness using permutation tests", KDD
     2020, https://doi.org/10.1145/3394486.3403199; B. Phipson, G. K. Smyth, "Permutation p-values should never be zero",
     2010, https://doi.org/10.2202/1544-6115.1585; S. Holm, "A simple sequentially rejective multiple test procedure",
-    Scandinavian Journal of Statistics 6, 1979, 65-70; H. S. Bloom, "Minimum detectable effects", Evaluation Review
+    Scandinavian Journal of Statistics 6, 1979, 65-70; R. L. Berger, "Multiparameter hypothesis testing and acceptance
+    sampling", Technometrics 24, 1982, 295-300; H. S. Bloom, "Minimum detectable effects", Evaluation Review
     19(5), 1995, https://doi.org/10.1177/0193841X9501900504
     """
     _check(probabilities, labels, label_names, columns, subjects)
@@ -244,31 +248,6 @@ def audit(
         tuple(replace(one, p_holm=p) for one, p in zip(comparisons, corrected.tolist(), strict=True)),
         draws,
     )
-
-
-def holm(p_values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Correct p-values for their number, so that a false finding among them all has a chance of 5 % at most.
-
-    Parameters
-    ----------
-    p_values : sequence of float
-
-    Returns
-    -------
-    (M,) ndarray of float64
-        In the same order; those below 0.05 are found.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03, 0.005]).tolist()
-    [0.03, 0.06, 0.06, 0.02]
-    """
-    given = np.asarray(p_values, np.float64)
-    order = np.argsort(given, kind="stable")
-    stepped = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
-    corrected = np.empty_like(given)
-    corrected[order] = np.minimum(stepped, 1)
-    return corrected
 
 
 def _check(
@@ -324,7 +303,9 @@ def _groups(faces: _Faces, of_face: npt.NDArray[np.str_], seed: int) -> Iterator
             people=faces.people(chosen),
             problem=faces.problem(chosen) if name else "unknown",
             figures={
-                names[place]: _score(values[place], drawn[:, place], counts[place], lowest=0.0)
+                names[place]: scored(
+                    values[place], drawn[:, place], counts[place], lowest=0.0, is_biased=bool(place == BIASED)
+                )
                 for place in np.flatnonzero(np.isfinite(values))
             },
             missing=tuple(np.array(faces.label_names)[in_some & (support == 0)].tolist()) if name else (),
@@ -355,12 +336,14 @@ def _compared(faces: _Faces, pair: _Pair, draws: int, total: int, seed: int) -> 
         return figures(sums[0], classes) - figures(sums[1], classes)
 
     bootstrapped = differences(sides.bootstrapped(DRAWS, seed))
-    exchanged = differences(sides.exchanged(draws, seed))
-    names, factor = measure_names(faces.label_names), norm.ppf(1 - ALPHA / (2 * total)) + norm.ppf(POWER)
+    laws = [sides] if faces.subjects is None else [sides, faces.sides(pair.pool, pair.is_group, keep_whole=False)]
+    exchanged = [differences(law.exchanged(draws, seed)) for law in laws]
+    names = measure_names(faces.label_names)
     for place in pair.measures:
-        difference, by_chance = value[place] - other[place], exchanged[:, place]
-        by_chance = by_chance[np.isfinite(by_chance)]
-        p = _two_sided(difference, by_chance)
+        difference = value[place] - other[place]
+        by_chance = [law[np.isfinite(law[:, place]), place] for law in exchanged]
+        p_values = [two_sided(difference, law) for law in by_chance]
+        p = max(p_values)
         yield Comparison(
             column=pair.column,
             group=pair.group,
@@ -368,20 +351,15 @@ def _compared(faces: _Faces, pair: _Pair, draws: int, total: int, seed: int) -> 
             measure=names[place],
             value=float(value[place]),
             other=float(other[place]),
-            difference=_score(difference, bootstrapped[:, place], int(pair.is_group.sum()), lowest=-1.0),
-            expected=float(by_chance.mean()),
+            difference=scored(
+                difference,
+                bootstrapped[:, place],
+                int(pair.is_group.sum()),
+                lowest=-1.0,
+                is_biased=place == BIASED,
+            ),
+            expected=float(by_chance[p_values.index(p)].mean()),
             p=p,
             p_holm=p,
-            detectable=float(factor * by_chance.std()) if np.ptp(by_chance) > ROUNDING else None,
+            detectable=smallest_difference(by_chance, total),
         )
-
-
-def _two_sided(difference: float, by_chance: npt.NDArray[np.float64]) -> float:
-    tails = (by_chance <= difference + ROUNDING).sum(), (by_chance >= difference - ROUNDING).sum()
-    return float(min(1.0, 2 * (1 + min(tails)) / (1 + len(by_chance))))
-
-
-def _score(value: float, drawn: npt.NDArray[np.float64], count: int, *, lowest: float) -> Score:
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.clip(np.percentile(drawn, INTERVAL_PERCENT) + value - np.median(drawn), lowest, 1.0)
-    return Score(float(value), float(low), float(high), count)
