@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLIENTS_PER_CORE = 4  # two cores keep up with 7 at 10 frames a second (docs/results/service.md); pages send fewer beyond
+CLIENTS_PER_CORE = 4  # two cores keep up with 7 at 10 frames a second (docs/results/service.md); pages send fewer
 
 
 @dataclass(frozen=True, kw_only=True)
