@@ -82,7 +82,7 @@ def test_misuse_is_refused_before_any_work(
 def test_without_the_extra_it_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     ended = run("photo.jpg", "--out", tmp_path / "set")
-    assert (ended.code, ended.notes) == (MISUSE, "mien: fsspec is not installed: pip install 'mien[batch]'\n")
+    assert (ended.code, ended.notes) == (MISUSE, "mien: fsspec is not installed: pip install 'mien[analysis]'\n")
 
 
 def test_a_bar_tells_files_speed_and_errors() -> None:

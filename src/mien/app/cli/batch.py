@@ -108,7 +108,7 @@ def _need_batch() -> None:
         import fsspec  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(error.name or "a package", "mien[batch]") from error
+        raise MissingExtraError(error.name or "a package", "mien[analysis]") from error
 
 
 def _engine(name: EngineName, address: str | None, workers: int | None, plan: Plan, scratch: Path) -> Engine:
