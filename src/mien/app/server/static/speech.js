@@ -20,6 +20,7 @@ export class Speaker {
   forget() {
     this.#people.clear();
     this.#saidNobody = true;
+    this.#waiting = this.#region.textContent = "";
   }
 
   /** Say something about the page itself, as soon as the last utterance is over. */
