@@ -7,6 +7,9 @@ while everybody else waits, and closes a stream before what it said last was rea
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +24,7 @@ PIECE = 4096  # bytes that are parsed at once: hundreds of the smallest messages
 TURN = 32  # parts after which the others are let in; a frame is one or two, whatever its bytes
 PART = 1024  # bytes of a part that costs no more than its bytes
 PARTS_PER_S = 1000  # smaller ones of a connection
+NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # on, for no time: else 4 MB stay for minutes
 LINGER_S = 2.0  # for the goodbye to be read, and what was under way meanwhile
 
 
@@ -86,6 +90,13 @@ class _Transport:
     def is_closing(self) -> bool:
         return self._is_closing or self._transport.is_closing()
 
+    def abort(self) -> None:
+        """End the connection at once, and have the system throw away what the client has not taken."""
+        connection = self._transport.get_extra_info("socket")
+        with suppress(OSError, AttributeError):  # it may be closed already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self._transport.abort()
+
     def close(self) -> None:
         """End the connection, but read on until the client ends it too: else the system takes the goodbye back."""
         if self.is_closing():
@@ -94,16 +105,16 @@ class _Transport:
         try:
             self._transport.write_eof()
         except OSError:  # the client has ended it, and we have not heard of it yet
-            self._transport.abort()
+            self.abort()
             return
         self._transport.resume_reading()
-        self._loop.call_later(LINGER_S, self._transport.abort)
+        self._loop.call_later(LINGER_S, self.abort)
 
     def count(self, parts: int, length: int) -> None:
         """Cut off who sends too many small parts: parsing them takes a hundred times as long as their bytes would."""
         self._turn += parts
         if not self._small.takes(time.monotonic(), max(0.0, parts - length / PART)):
-            self._transport.abort()
+            self.abort()
 
     def _parse(self) -> None:
         self._next, self._turn = None, 0
