@@ -327,10 +327,15 @@ def section(name: str, rows: Sequence[Row]) -> str:
     title, note = SECTIONS[name]
     parts = [f"## {title}", note]
     if rows:
-        cells = [[column.replace("_", " ") for column in rows[0]], ["---"] * len(rows[0])]
-        cells += [[_shown(value) for value in row.values()] for row in rows]
-        parts.append("\n".join(f"| {' | '.join(line)} |" for line in cells))
+        parts.append(table(rows))
     return "\n\n".join(parts) + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return rows as a table in Markdown, under the names of their columns."""
+    cells = [[column.replace("_", " ") for column in rows[0]], ["---"] * len(rows[0])]
+    cells += [[_shown(value) for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _shown(value: str | float | None) -> str:

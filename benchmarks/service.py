@@ -32,7 +32,7 @@ from urllib.request import urlopen
 import cv2
 import numpy as np
 from budgets import ROOT
-from realtime import Row, environment, scene
+from realtime import Row, environment, scene, table
 from websockets.asyncio.client import connect
 
 from mien.app.server.batching import BatchingRecognizer
@@ -240,15 +240,7 @@ def measure(effort: Effort) -> Iterator[tuple[str, list[Row]]]:
 
 def section(title: str, note: str, rows: Sequence[Row]) -> str:
     """Return a section of the page: title, what it shows, table."""
-    cells = [[column.replace("_", " ") for column in rows[0]], ["---"] * len(rows[0])]
-    cells += [[_shown(value) for value in row.values()] for row in rows]
-    return f"## {title}\n\n{note}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
-
-
-def _shown(value: str | float | None) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-    return "" if value is None else str(value)
+    return f"## {title}\n\n{note}\n\n{table(rows)}\n"
 
 
 def page(facts: Row, command: str, measured: dict[str, list[Row]]) -> str:

@@ -148,9 +148,7 @@ def labeled_sets(card: ModelCard, data: Path | None, split: str) -> Iterator[Lab
     """
     found = None if data is not None and data.is_file() else find_data(data)
     if found is not None and found.fer2013 is None and found.ck48 is None:
-        faces = load_folders(found.directory)
-        if "test" in faces.split:
-            faces = faces.of_split("test")
+        faces = load_folders(found.directory).tested()
         yield _of_names(card, "folder", f"{found.directory}, {faces.split[0] or 'all faces'}", faces)
         return
     if found is None or found.fer2013 is not None:

@@ -77,8 +77,7 @@ def audit_faces(
             raise OutputError(f"{out}: is a file: expected a folder for the report, there or new")
         make_folder(out)
     there = _faces_of(folder)
-    faces = there.of_split("test") if "test" in there.split else there
-    faces = faces.of_labels(recognizer.card.labels)
+    faces = there.tested().of_labels(recognizer.card.labels)
     if not len(faces):
         raise OptionError(f"{folder}: no face has a label of {model}: expected {', '.join(recognizer.card.labels)}")
     read = read_groups(groups, _files(faces), _files(there))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Results(Protocol):
 
 
 @dataclass
-class _Lines:
+class _Lines(ABC):
     """A file of lines; a subclass says how one becomes a row."""
 
     path: Path
@@ -67,8 +68,9 @@ class _Lines:
                 if good < CHUNK:
                     return
 
+    @abstractmethod
     def _rows(self, file: IO[str]) -> Iterator[Row]:
-        raise NotImplementedError
+        """Yield the rows of the open file."""
 
     def _batch(self, chunk: list[Row]) -> tuple[Batch, int]:
         """Return the rows before the first that is none, and how many."""

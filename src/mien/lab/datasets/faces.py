@@ -95,6 +95,10 @@ class FaceDataset:
         rows = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "label_names"}
         return replace(self, **{name: rows[name][chosen] for name in rows if rows[name] is not None})
 
+    def tested(self) -> FaceDataset:
+        """Return the faces of the split ``test``, all of them where there is none."""
+        return self.of_split("test") if "test" in self.split else self
+
     def of_split(self, *names: str) -> FaceDataset:
         """Return the faces of the named official splits.
 
