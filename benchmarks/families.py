@@ -1,14 +1,14 @@
 """What each family of features adds: geometry, texture, motion, regions, the whole face; by classic readers and nets.
 
-``python benchmarks/families.py [--data DIR] [--minutes 8] [--whole RUN] [--out runs/families]`` writes
+``python benchmarks/families.py [--data DIR] [--minutes 15] [--out runs/families]`` writes
 docs/results/families.md and families.json, anew whenever a row is done. What is done already is not done again; a
 stopped run goes on. ``--quick`` takes a few faces and minutes, shows that all works, and its figures mean nothing.
 
 * Points are found by :class:`mien.face.landmarks.Landmarker` in the 48x48 pictures, faces are aligned by them, and
   features measured as of any picture (:mod:`mien.lab.extraction`).
 * FER2013: all readers learn the original labels of `Training`. Nets have the recipe of ``mien compare``, and `minutes`
-  of one thread each; ``--whole`` names the run of the whole face on aligned crops that benchmarks/alignment.py has
-  left, which then is not made again: give both the same minutes.
+  of one thread each. Those that see the whole face hold the trunk of `default`, which stays as it is: what is asked
+  is whether regions and measures add something to the net that ships.
 * CK+48, ten folds by person: classic readers learn the other nine, nets go on from what they learned of FER2013.
 """
 
@@ -274,7 +274,8 @@ TEXT = """# What each family of features adds
 Faces are aligned by their landmarks; each reader is given what its name says. FER2013: learned from the original labels
 of `Training`, read on `PrivateTest` (original labels, and where FER+ has a majority for one of the seven). CK+48: seven
 expressions without neutral, ten folds by person; nets go on from FER2013. In brackets 95 % intervals, on CK+48 of
-persons drawn anew, whose three frames of a sequence are nearly the same picture.
+persons drawn anew, whose three frames of a sequence are nearly the same picture. Nets that see the whole face do so by
+the trunk of `default`, which stays as it is: only what stands beside it, and the head, are learned.
 
 {table}
 
@@ -317,8 +318,7 @@ def main() -> None:
     """Extract, train, measure, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--minutes", type=float, default=8.0, help="budget of one thread for each net on FER2013")
-    parser.add_argument("--whole", type=Path, help="run of the whole face that need not be made again")
+    parser.add_argument("--minutes", type=float, default=15.0, help="budget of one thread for each net on FER2013")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "families", help="folder of features and runs")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results", help="folder of the report")
     parser.add_argument("--processes", type=int, default=2, help="things that are done side by side")
@@ -326,7 +326,7 @@ def main() -> None:
     options = parser.parse_args()
     minutes = QUICK_MINUTES if options.quick else options.minutes
     out = options.out / (load_landmarker().sha256[:8] + ("-quick" if options.quick else ""))
-    setting = Setting(options.data, out, minutes, options.whole, options.quick)
+    setting = Setting(options.data, out, minutes, options.quick)
     for done in run_families(setting, processes=options.processes):
         print(done, flush=True)
         if not done.startswith(FEATURES):

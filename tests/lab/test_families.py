@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mien.engine.features import FEATURE_NAMES
+from mien.engine.recognizer import model_path
 from mien.lab import families
 from mien.lab.compare import COMMON
 from mien.lab.datasets import FaceDataset, ten_folds
@@ -26,14 +27,17 @@ from mien.lab.families import (
     answers_of,
     chunks,
     extracted,
+    frozen_parts,
     given,
     phases,
     run_families,
     run_work,
+    with_shipped_trunk,
     write_chunk,
 )
+from mien.lab.graph import read_weights
 from mien.lab.measures import COUNT, MEASURES
-from mien.lab.models import ARCHITECTURES, HEADS, FaceNet
+from mien.lab.models import ARCHITECTURES, HEADS, FaceNet, load_weights
 from mien.lab.recipes import Recipe
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -159,16 +163,24 @@ def test_answers_are_of_faces_that_were_not_learned_from(setting: Setting, progr
     assert program.read(Work(WHOLE), setting)["source_ids"] == tested
 
 
-def test_a_run_of_the_whole_face_is_not_made_again(setting: Setting, program: ModuleType) -> None:
-    do_all(setting)
-    before = program.read(Work(WHOLE), setting)
-    Work(WHOLE).path(setting).unlink()
-    checkpoint = setting.out / "whole-face" / "checkpoint.pt"
-    written = checkpoint.stat().st_mtime_ns
-    run_work(Work(WHOLE), replace(setting, whole=checkpoint.parent, minutes=99))
-    after = program.read(Work(WHOLE), setting)
-    assert checkpoint.stat().st_mtime_ns == written
-    assert (after["answers"], after["recipe"]) == (before["answers"], before["recipe"])
+@pytest.mark.parametrize("architecture", ["default", "fusion"])
+def test_nets_of_the_whole_face_begin_with_the_trunk_that_ships(architecture: str) -> None:
+    recipe = replace(COMMON, architecture=architecture, seed=3)
+    net, shipped = FaceNet(architecture, {"fer2013": 7}), FaceNet("default", {"ferplus": 8})
+    net.load_state_dict(with_shipped_trunk(recipe))
+    load_weights(shipped, read_weights(model_path("default")))
+    trunk = net.get_submodule(*frozen_parts(architecture))
+    faces = torch.rand(2, 1, 48, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(trunk.eval()(faces), shipped.trunk.eval()(faces))
+
+
+def test_nets_of_regions_alone_are_drawn_by_the_seed() -> None:
+    recipe = replace(COMMON, architecture="regions-cnn")
+    assert frozen_parts(recipe.architecture) == ()
+    first, second, other = map(with_shipped_trunk, (recipe, recipe, replace(recipe, seed=1)))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert not torch.equal(first["heads.fer2013.weight"], other["heads.fer2013.weight"])
 
 
 # the page

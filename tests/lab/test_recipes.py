@@ -59,7 +59,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ("batch_size = -1", "batch_size is -1: expected at least 1"),
         ('schedule = "linear"', "schedule is 'linear': expected one of one-cycle, cosine, step, constant"),
         ('optimizer = "lion"', "optimizer is 'lion': expected one of sgd, adam"),
-        ('precision = "8-bit"', "precision is '8-bit': expected one of bf16-mixed, 32-true"),
+        ('precision = "8-bit"', "precision is '8-bit': expected one of auto, bf16-mixed, 32-true"),
         ("learning_rate = 0", "learning_rate is 0.0: expected a number above 0"),
         ("learning_rate = nan", "learning_rate is nan: expected a number above 0"),
         ("mixup = 1.1", "mixup is 1.1: expected 0 to 1"),

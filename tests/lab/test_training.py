@@ -131,6 +131,17 @@ def test_init_starts_from_other_weights(parts: tuple[FaceDataset, FaceDataset], 
     assert not (tmp_path / "third").exists()
 
 
+def test_what_is_frozen_stays_as_it_is(parts: tuple[FaceDataset, FaceDataset], tmp_path: Path) -> None:
+    first = train(QUICK, *parts, tmp_path / "first").net.state_dict()
+    recipe = replace(RECIPE, frozen=("trunk", "heads.ferplus"))
+    after = train(recipe, *parts, tmp_path / "second", init=first).net.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, first[name])}
+    assert changed == {"heads.fer2013.weight", "heads.fer2013.bias"}
+    with pytest.raises(OptionError, match="no module 'body' to freeze in paper: expected one of trunk, heads"):
+        train(replace(RECIPE, frozen=("body",)), *parts, tmp_path / "third")
+    assert not (tmp_path / "third").exists()
+
+
 # stopped and gone on
 
 

@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mien.core.types import BoolArray, FloatArray, IntArray
 from mien.engine.features import FEATURE_NAMES
 from mien.engine.processes import Stopped, side_by_side
+from mien.engine.recognizer import model_path
 from mien.engine.results.writer import make_folder, whole_file, write_whole
 from mien.lab.checkpoints import CHECKPOINT_NAME, Checkpoint, load_checkpoint
 from mien.lab.classical import shallow_tree, size_of, support_vector_machine
 from mien.lab.compare import COMMON, Entry, milliseconds, planned
 from mien.lab.datasets import FOLDS, FaceDataset, find_data, load_ck48, load_fer2013, ten_folds
 from mien.lab.extraction import Extraction, extract
+from mien.lab.graph import read_weights
 from mien.lab.measures import MEASURES, family_measures, measures_of
-from mien.lab.models import ARCHITECTURES, FaceNet, parameter_count
+from mien.lab.models import ARCHITECTURES, HEADS, FaceNet, parameter_count
 from mien.lab.processes import one_thread
 from mien.lab.protocol import as_distributions
 from mien.lab.recipes import Recipe
@@ -47,6 +50,9 @@ FINE = Recipe(
     average_decay=0.98,
 )
 """What nets are taught CK+48 with, after FER2013."""
+
+SHIPPED_TRUNK = {"default": "trunk", "fusion": "trunk.branches.whole"}
+"""Where nets hold the trunk of `default`. It is not trained further: what is asked is what the others add to it."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,6 @@ class Setting:
         Folder of features, runs and answers; of one landmark net, since other points are other features.
     minutes : float
         Of one thread, for each net on FER2013.
-    whole : Path or None
-        Folder of a run of the whole face on the same aligned crops, that is taken instead of making one.
     is_quick : bool
         Only a few faces and epochs.
     """
@@ -132,7 +136,6 @@ class Setting:
     data_dir: Path | None
     out: Path
     minutes: float
-    whole: Path | None = None
     is_quick: bool = False
 
 
@@ -241,8 +244,6 @@ def run_families(setting: Setting, *, processes: int = 2) -> Iterator[str]:
     ------
     DatasetError
         If a data set is missing.
-    OptionError
-        If ``setting.whole`` is a run on other crops.
     """
     make_folder(setting.out / "features")
     missing_chunks = [chunk for chunk in chunks(setting) if not _chunk_path(chunk, setting).exists()]
@@ -314,19 +315,31 @@ def _net_answers(
 
 def _run_folder(row: Row, setting: Setting) -> Path:
     """Return where the net of a row is taught FER2013."""
-    if row.name == WHOLE and setting.whole is not None:
-        return setting.whole
     return setting.out / (ROWS[row.start] if row.start else row).slug
 
 
 def _taught_fer2013(row: Row, faces: FaceDataset, setting: Setting) -> Checkpoint:
     training, validation, run = faces.of_split("Training"), faces.of_split("PublicTest"), _run_folder(row, setting)
-    if run == setting.whole:
-        recipe = load_checkpoint(run / CHECKPOINT_NAME).recipe
-    else:
-        entry = Entry(row.name, replace(COMMON, architecture=row.reader))
-        recipe = planned(entry, training, run, setting.minutes)
-    return _finished(train(recipe, training, validation, run))
+    entry = Entry(row.name, replace(COMMON, architecture=row.reader, frozen=frozen_parts(row.reader)))
+    recipe = planned(entry, training, run, setting.minutes)
+    return _finished(train(recipe, training, validation, run, init=with_shipped_trunk(recipe)))
+
+
+def frozen_parts(architecture: str) -> tuple[str, ...]:
+    """Return the modules that are those of the net that ships, and stay as they are."""
+    return (SHIPPED_TRUNK[architecture],) if architecture in SHIPPED_TRUNK else ()
+
+
+def with_shipped_trunk(recipe: Recipe) -> dict[str, Tensor]:
+    """Return the first weights of a net: drawn by the seed, but for a trunk of the whole face, which is `default`'s."""
+    torch.manual_seed(recipe.seed)
+    weights = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads}).state_dict()
+    for place in frozen_parts(recipe.architecture):
+        shipped = read_weights(model_path("default"))
+        weights |= {
+            name.replace("trunk", place, 1): value for name, value in shipped.items() if name.startswith("trunk.")
+        }
+    return weights
 
 
 def _taught_ck48(work: Work, faces: FaceDataset, is_seen: BoolArray, setting: Setting) -> Checkpoint:
@@ -334,7 +347,8 @@ def _taught_ck48(work: Work, faces: FaceDataset, is_seen: BoolArray, setting: Se
     row, labeled = ROWS[work.row], as_distributions(faces)
     before = load_checkpoint(_run_folder(row, setting) / CHECKPOINT_NAME).net.state_dict()
     epochs = 1 if setting.is_quick else FINE.epochs
-    recipe = replace(FINE, architecture=row.reader, seed=work.fold, epochs=epochs)
+    frozen = frozen_parts(row.reader)
+    recipe = replace(FINE, architecture=row.reader, frozen=frozen, seed=work.fold, epochs=epochs)
     run = work.path(setting).with_suffix("")
     checkpoint = _finished(train(recipe, labeled[is_seen], labeled[~is_seen], run, init=before))
     shutil.rmtree(run)

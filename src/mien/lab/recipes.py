@@ -13,7 +13,7 @@ from mien.core.errors import OptionError
 SCHEDULES = ("one-cycle", "cosine", "step", "constant")
 LOSSES = ("cross-entropy", "robust")
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("bf16-mixed", "32-true")
+PRECISIONS = ("auto", "bf16-mixed", "32-true")
 
 _KINDS = {str: "text in quotes", int: "a whole number", float: "a number", tuple: "a list of texts"}
 
@@ -64,10 +64,13 @@ class Recipe:
     full_size_epochs : int
         Epochs at the end in which whole faces are seen again, as the net will see them
         (Touvron et al. 2019, https://arxiv.org/abs/1906.06423).
+    frozen : tuple of str
+        Modules of the net whose weights, and statistics in norms, stay as they are, such as ``trunk``: for few faces,
+        when only the head is to learn.
     average_decay : float
         Decay of the exponential moving average of the weights for each step; 0 turns it off.
-    precision : {"bf16-mixed", "32-true"}
-        As Lightning Fabric names it.
+    precision : {"auto", "bf16-mixed", "32-true"}
+        As Lightning Fabric names it; auto is bf16 where the hardware multiplies in it, else single.
     processes : int
         Processes (or GPUs) that share each batch; each has one thread, since two threads wait for each other
         whenever anything else runs (measured: 196 faces a second with one thread, 37 with two).
@@ -92,8 +95,9 @@ class Recipe:
     teacher_share: float = 0.5
     crop_size: int = 0
     full_size_epochs: int = 0
+    frozen: tuple[str, ...] = ()
     average_decay: float = 0.999
-    precision: str = "bf16-mixed"
+    precision: str = "auto"
     processes: int = 1
     seed: int = 0
 

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.core.errors import DatasetError
+from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.types import IntArray
 from mien.engine.results.writer import make_folder
@@ -80,7 +80,8 @@ def train(
     Raises
     ------
     OptionError
-        If `out` holds a run of another recipe or other data, or `init` does not fit the architecture.
+        If `out` holds a run of another recipe or other data, `init` does not fit the architecture, or it has no module
+        that is to be frozen.
     DatasetError
         If there are too few faces for one batch, or a head has no labels.
     OutputError
@@ -139,7 +140,9 @@ def _train(
             rate = learning_rate(recipe, step, run.steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            model.train()
+            net.train()
+            for name in recipe.frozen:
+                net.get_submodule(name).eval()
             seen = fabric.to_device(faces).contiguous(memory_format=torch.channels_last)
             features, logits = model.with_features(seen, fabric.to_device(measures))
             losses = criterion(features, logits, wanted)
@@ -200,6 +203,11 @@ def _first_net(recipe: Recipe, init: Mapping[str, Tensor] | None) -> FaceNet:
     net = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads})
     if init is not None:
         load_weights(net, init)
+    modules = dict(net.named_modules())
+    for name in recipe.frozen:
+        if name not in modules:
+            raise OptionError(f"no module {name!r} to freeze in {recipe.architecture}: expected one of trunk, heads")
+        modules[name].requires_grad_(False)
     return net
 
 

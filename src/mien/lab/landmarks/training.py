@@ -47,7 +47,7 @@ class LandmarkRecipe:
         As :class:`mien.lab.recipes.Recipe` has it.
     weight_decay, average_decay : float
     precision : str
-        As Lightning Fabric names it.
+        As of :class:`mien.lab.recipes.Recipe`.
     seed : int
     """
 
@@ -57,7 +57,7 @@ class LandmarkRecipe:
     schedule: str = "one-cycle"
     weight_decay: float = 0.02
     average_decay: float = 0.999
-    precision: str = "bf16-mixed"
+    precision: str = "auto"
     seed: int = 0
 
 
