@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -67,3 +71,36 @@ def test_who_takes_no_more_stops_what_still_runs(tmp_path: Path) -> None:
     running.close()
     # Both saved where they were, and what waited in the queue was not begun.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1 began", "1 saved", "2 began", "2 saved"]
+
+
+KILLED = """
+import sys
+from functools import partial
+from pathlib import Path
+from test_side_by_side import listen
+from mien.engine.processes import side_by_side
+if __name__ == "__main__":
+    list(side_by_side(partial(listen, folder=Path(sys.argv[1])), [0], processes=1))
+"""
+
+
+def listen(number: int, folder: Path) -> None:
+    """Run until the process itself is told to stop, as a training is."""
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    (folder / "began").touch()
+    if told.wait(60):
+        (folder / "saved").touch()
+    raise Stopped
+
+
+def test_a_run_whose_starter_is_killed_saves_and_ends(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env=environment) as process:
+        while not (tmp_path / "began").exists():
+            time.sleep(0.02)
+        process.kill()
+    started = time.monotonic()
+    while not (tmp_path / "saved").exists():
+        assert time.monotonic() - started < 30
+        time.sleep(0.02)

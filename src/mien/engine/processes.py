@@ -81,11 +81,11 @@ def _hear(prepare: Callable[[], None] | None) -> None:
 
 
 def _leave_with_parent() -> None:
-    """End this process once the one that started it was killed; else it would wait for work for ever."""
+    """Stop this process once the one that started it was killed; else it would go on, then wait for work for ever."""
     parent = parent_process()
     assert parent is not None
     parent.join()
-    STOPPED.set()
+    os.kill(os.getpid(), signal.SIGTERM)  # a run that listens itself ends too, where STOPPED alone would not reach it
     with _WORKING:
         os._exit(1)
 
