@@ -98,7 +98,7 @@ class Cost:
 
 def cost(*options: object) -> Cost:
     """Run ``mien batch`` and tell what it and all processes below it took."""
-    command = [sys.executable, "-m", "mien.app.cli", "batch", *map(str, options)]
+    command = [sys.executable, "-m", "mien", "batch", *map(str, options)]
     begin_s = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     spent: dict[int, float] = {}

@@ -85,7 +85,7 @@ QUICK = Effort((1, 2), 0.5, 1.0, faces=5)
 @contextmanager
 def service() -> Iterator[tuple[str, int]]:
     """Run the service in a process of its own; yields its address and process."""
-    command = [sys.executable, "-m", "mien.app.cli", "serve", "--port", "0", "--max-clients", "64"]
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--max-clients", "64"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

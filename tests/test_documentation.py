@@ -137,7 +137,7 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def served(command: str) -> Iterator[str]:
     """Run a command that serves, at a port that is free, and stop it; gives its host and port."""
-    words = [sys.executable, "-m", "mien.app.cli", *shlex.split(command)[1:], "--port", "0"]
+    words = [sys.executable, "-m", "mien", *shlex.split(command)[1:], "--port", "0"]
     with subprocess.Popen(
         [*words, *(["--no-browser"] if words[3] == "live" else [])], stdout=subprocess.PIPE, encoding="utf-8"
     ) as process:

@@ -96,7 +96,7 @@ def write_archive(folder: Path) -> Path:
 
 
 def started(archive: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "mien.app.cli", "batch", str(archive), "--out", str(out), "--detector", "whole"]
+    command = [sys.executable, "-m", "mien", "batch", str(archive), "--out", str(out), "--detector", "whole"]
     return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 

@@ -21,7 +21,7 @@ class Service:
     _process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self) -> Service:
-        command = [sys.executable, "-m", "mien.app.cli", "serve", "--port", str(self.port), *self.options]
+        command = [sys.executable, "-m", "mien", "serve", "--port", str(self.port), *self.options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout is not None
         guard = threading.Timer(START_S, process.kill)

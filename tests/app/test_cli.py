@@ -466,7 +466,7 @@ def test_what_the_library_logs_is_a_note(run: Run, tmp_path: Path) -> None:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "mien.app.cli", "analyze", *map(str, arguments)]
+    return [sys.executable, "-m", "mien", "analyze", *map(str, arguments)]
 
 
 def test_a_pipe_that_closes_is_no_error(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def started(long_video: Path, folder: Path, *options: str) -> subprocess.Popen[b
     folder.mkdir(exist_ok=True)
     names = {"--csv": "rows.csv", "--events": "events.csv", "--annotate": "drawn.mp4"}
     outputs = [part for option, name in names.items() for part in (option, str(folder / name))]
-    command = [sys.executable, "-m", "mien.app.cli", "analyze", str(long_video), "--detector", "whole", *outputs]
+    command = [sys.executable, "-m", "mien", "analyze", str(long_video), "--detector", "whole", *outputs]
     return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

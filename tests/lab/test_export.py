@@ -393,7 +393,7 @@ def test_the_card_says_how_the_graph_computes(exported: Exported, reduced: Path)
 
 
 def test_training_goes_on_from_the_float_net_beside_an_integer_one(exported: Exported, reduced: Path) -> None:
-    with pytest.raises(ModelError, match=r"tiny.onnx: holds integers, which cannot be trained on: .* without --int8"):
+    with pytest.raises(ModelError, match=r"tiny.onnx: holds integers: expected real numbers, .* without --int8"):
         read_weights(reduced)
     beside = reduced.parent / "float" / "tiny.onnx"
     beside.parent.mkdir()

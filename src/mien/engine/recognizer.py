@@ -14,6 +14,7 @@ from mien.core.errors import ModelError, OptionError
 from mien.core.model import Model, ModelCard
 from mien.core.types import ByteArray, Faces, FloatArray
 
+FLOAT_FOLDER = "float"  # beside nets of integers: those that they were made from
 BATCH = 64  # faces in one run of the net: memory stays flat for folders of thousands
 
 
@@ -96,6 +97,22 @@ def model_path(name_or_path: str | Path) -> Path:
     if Path(name_or_path).is_file():
         return Path(name_or_path)
     raise ModelError(f"no model {str(name_or_path)!r}: expected {', '.join(model_names())} or a path to an .onnx file")
+
+
+def float_path(path: Path) -> Path:
+    """Return the file itself if its weights are real numbers, else that of the net it was made from.
+
+    Raises
+    ------
+    ModelError
+        If it is no model file of mien, or holds integers and no ``float/`` folder beside it has the net.
+    """
+    if not Model(path).card.is_quantized:
+        return path
+    real = path.parent / FLOAT_FOLDER / path.name
+    if not real.exists():
+        raise ModelError(f"{path.name}: holds integers: expected real numbers, as mien export writes without --int8")
+    return real
 
 
 def load(

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from mien.core.errors import ModelError
 from mien.core.labels import EXPRESSIONS
-from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard
+from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, ModelCard
 from mien.core.types import ByteArray, FloatArray
-from mien.engine.recognizer import Recognizer
+from mien.engine.recognizer import Recognizer, float_path
 from mien.face.landmarks import LandmarkCard
 from mien.lab.models import FaceNet
 
@@ -30,7 +30,6 @@ Net = TypeVar("Net", bound=nn.Module)
 TOLERANCE = 1e-4
 HALF_FROM = 1024  # smaller tensors (norms, biases) stay in single precision: they cost nothing
 LARGEST_BYTES = 10_000_000
-FLOAT_FOLDER = "float"  # beside the quantized nets that ship: what training can go on from
 
 
 class ExportedNet(nn.Module):
@@ -180,12 +179,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         If the file is no model file of mien, or its weights are integers and no ``float/`` folder beside it holds the
         net that it was made from.
     """
-    path = Path(path)
-    if Model(path).card.is_quantized:
-        path = path.parent / FLOAT_FOLDER / path.name
-        if not path.exists():
-            raise ModelError(f"{path.name}: holds integers, which cannot be trained on: export it without --int8")
-    graph = onnx.load_model(path).graph
+    graph = onnx.load_model(float_path(Path(path))).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     return {
         name.removeprefix("net.").removesuffix(".half"): torch.from_numpy(values.astype(np.float32))

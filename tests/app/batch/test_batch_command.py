@@ -65,6 +65,7 @@ def test_it_sums_up_and_names_what_failed(run: Run, tmp_path: Path) -> None:
         (("--out", "s3://bucket/set"), "expected a folder of its own"),
         (("--out", "."), "expected a folder of its own"),
         (("--out", "set", "--address", "auto"), "give --engine ray too"),
+        (("--out", "set", "--gpus", "0.5"), "give --engine ray too"),
         (("--out", "set", "--detector", "nobody"), "unknown detector"),
         (("--out", "set", "--model", "nobody"), "no model"),
     ],

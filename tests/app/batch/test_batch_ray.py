@@ -39,13 +39,30 @@ print(outcome.frames, outcome.failures)
 """
 
 
+SHARES = """
+import sys
+from collections import deque
+import ray
+from mien.app.batch.inputs import Input
+from mien.app.batch.ray_engine import RayEngine
+from mien.app.batch.tasks import Reply, SourceTask, Told
+def opened():
+    given = ray.get_runtime_context().get_assigned_resources()
+    return lambda task: Reply(task.key, Told("a.png", error=str(dict(sorted(given.items())))))
+engine = RayEngine(opened, workers=1, address=sys.argv[1], gpus=0.25)
+print(*(reply.told.error for reply in engine.replies(deque([SourceTask(Input("a.png"))]))))
+"""
+
 CLUSTER = """
 import ray
-options = dict(num_cpus=2, object_store_memory=2**27, include_dashboard=False, log_to_driver=False)
+options = dict(num_cpus=2, num_gpus=1, object_store_memory=2**27, include_dashboard=False, log_to_driver=False)
 print("address", ray.init("local", **options).address_info["address"], flush=True)
 input()
 ray.shutdown()
 """
+
+
+MIEN = (sys.executable, "-m", "mien", "batch")
 
 
 @pytest.fixture
@@ -75,6 +92,30 @@ def test_a_worker_of_a_cluster_that_is_killed_changes_nothing(
     notes = ended(process)
     assert tables_of(out) == unbroken
     assert len(notes.splitlines()) == 3, notes  # the errors: nothing of Ray's
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        # The GPU is one by name only: the worker is given it, and onnxruntime has none.
+        (("--gpus", "0.5"), "execution provider CUDAExecutionProvider is not in this onnxruntime"),
+        (("--gpus", "0.5", "--workers", "3"), "Ray has 1 GPUs here: expected at least 1.5 for 3 workers"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_said(
+    options: tuple[str, ...], said: str, cluster: tuple[int, str], tmp_path: Path
+) -> None:
+    picture = write_photo(tmp_path / "one.png")
+    command = [*MIEN, str(picture), "--out", str(tmp_path / "set"), "--engine", "ray", "--address", cluster[1]]
+    run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_each_worker_has_its_share_of_a_gpu(cluster: tuple[int, str]) -> None:
+    run = subprocess.run([sys.executable, "-c", SHARES, cluster[1]], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("{'CPU': 1.0, 'GPU': 0.25}\n", "")
 
 
 def test_an_input_that_kills_actors_is_an_error(tmp_path: Path) -> None:

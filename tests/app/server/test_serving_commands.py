@@ -29,7 +29,7 @@ TOKEN = "a-token-of-the-tests"
 @contextmanager
 def command(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a command that serves; yields its process and what it prints first."""
-    arguments = [sys.executable, "-W", "error", "-m", "mien.app.cli", *words]
+    arguments = [sys.executable, "-W", "error", "-m", "mien", *words]
     process = subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
     )
@@ -93,7 +93,7 @@ def test_a_port_that_is_in_use_is_one_line() -> None:
         port = taken.getsockname()[1]
         words = ["serve", "--port", str(port), "--detector", "whole"]
         done = subprocess.run(
-            [sys.executable, "-m", "mien.app.cli", *words], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "mien", *words], capture_output=True, text=True, timeout=60, check=False
         )
     assert done.returncode == 2
     assert done.stdout == ""

@@ -18,7 +18,7 @@ from mien.app.batch.inputs import Input, list_inputs
 from mien.app.batch.joining import JoinTask, SegmentTask
 from mien.app.batch.progress import Progress
 from mien.app.batch.store import Store
-from mien.app.batch.tasks import Plan, Reply, SourceTask, Task, Told, packed
+from mien.app.batch.tasks import Plan, Reply, SourceTask, Task, Told, net_path, packed
 from mien.core.types import Row
 from mien.engine.recognizer import load, model_names
 from mien.face.detectors import load_detector, resolve
@@ -67,6 +67,7 @@ def run_batch(
     console: Console,
     *,
     retry: bool = False,
+    on_gpu: bool = False,
 ) -> Outcome:
     """Read all sources into a data set; what is in it already is not read again.
 
@@ -85,6 +86,8 @@ def run_batch(
         Where progress is shown, if it is a terminal.
     retry : bool
         Whether to read inputs again that had an error.
+    on_gpu : bool
+        Whether workers run the net on a GPU.
 
     Raises
     ------
@@ -93,10 +96,10 @@ def run_batch(
     OutputError
         If it cannot be written; the same call goes on once it can.
     """
-    recognizer = load(model)
+    recognizer = load(net_path(model, on_gpu=on_gpu))
     load_detector(options.detector)  # which refuses unknown ones, before any work
     name = model if model in model_names() else str(Path(model).resolve())
-    plan = Plan(name, recognizer.model.sha256, replace(options, detector=resolve(options.detector)))
+    plan = Plan(name, recognizer.model.sha256, replace(options, detector=resolve(options.detector)), on_gpu)
     inputs = list_inputs(sources)
     header = plan.header(recognizer)
     made_by = {

@@ -9,13 +9,13 @@ import secrets
 import signal
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from mien.app.batch.local import DEATHS, Opener, died
 from mien.app.batch.tasks import Reply, SourceTask, Task
-from mien.core.errors import MienError, MissingExtraError
+from mien.core.errors import MienError, MissingExtraError, OptionError
 from mien.engine.processes import cores
 
 TASKS_A_WORKER = 400
@@ -47,6 +47,8 @@ class RayEngine:
         Actors; by default one for each core of the cluster.
     address : str, optional
         Of a cluster; by default Ray is started here, for this run.
+    gpus : float
+        Share of a GPU that each actor takes.
 
     Raises
     ------
@@ -54,7 +56,9 @@ class RayEngine:
         If Ray is not installed.
     """
 
-    def __init__(self, opened: Opener, *, workers: int | None = None, address: str | None = None) -> None:
+    def __init__(
+        self, opened: Opener, *, workers: int | None = None, address: str | None = None, gpus: float = 0.0
+    ) -> None:
         # Without a token of its own, Ray would leave one in the user's home.
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if address is None else {}
         for name, value in {**ENVIRONMENT, **own}.items():
@@ -63,15 +67,24 @@ class RayEngine:
             import ray.data  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("ray", "mien[batch]") from error
-        self._opened, self._workers, self._address = opened, workers, address
+        self._opened, self._workers, self._address, self._gpus = opened, workers, address, gpus
 
     def replies(self, tasks: deque[Task]) -> Generator[Reply, None, None]:
-        """Do tasks until none is left; as :meth:`mien.app.batch.local.Pool.replies`."""
+        """Do tasks until none is left; as :meth:`mien.app.batch.local.Pool.replies`.
+
+        Raises
+        ------
+        MienError
+            If Ray cannot be reached, or stops.
+        OptionError
+            If it has too few GPUs.
+        """
         losses: Counter[str] = Counter()
         again: list[Task] = []  # what was lost in a block with others: each in a block of its own
         alone: list[Task] = []  # what was lost though it was: before it had begun, or by itself
         segments_a_source = SEGMENTS_A_SOURCE
-        with _cluster(self._address, self._workers) as workers:
+        with _cluster(self._address, self._workers) as resources:
+            workers = self._actors(resources)
             while tasks or again or alone:
                 room = TASKS_A_WORKER * workers
                 wave = [alone.pop()] if alone else again + _taken(tasks, room, segments_a_source)
@@ -90,6 +103,18 @@ class RayEngine:
                     else:
                         alone.append(task)
 
+    def _actors(self, resources: Mapping[str, float]) -> int:
+        """Return how many actors there are: as many as asked, else as many as the cluster has room for."""
+        if not self._gpus:
+            return self._workers or int(resources["CPU"])
+        gpus, workers = resources.get("GPU", 0.0), self._workers or 1
+        if gpus < self._gpus * workers:
+            raise OptionError(
+                f"--gpus {self._gpus:g}: Ray has {gpus:g} GPUs here: "
+                f"expected at least {self._gpus * workers:g} for {workers} workers"
+            )
+        return self._workers or min(int(resources["CPU"]), int(gpus / self._gpus))
+
     def _wave(self, wave: Sequence[Task], blocks: int, workers: int) -> Iterator[Reply]:
         import ray.data
 
@@ -102,6 +127,7 @@ class RayEngine:
             zero_copy_batch=True,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks), max_tasks_in_flight_per_actor=1),
             num_cpus=1,
+            num_gpus=self._gpus,
             max_restarts=0,
             max_task_retries=0,
         )
@@ -143,8 +169,8 @@ class _Actor:
 
 
 @contextmanager
-def _cluster(address: str | None, workers: int | None) -> Iterator[int]:
-    """Join a cluster, or start Ray here; give the number of workers."""
+def _cluster(address: str | None, workers: int | None) -> Iterator[Mapping[str, float]]:
+    """Join a cluster, or start Ray here; give how many cores and GPUs it has."""
     import ray
 
     options: dict[str, Any] = {"address": address}
@@ -169,7 +195,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[int]:
         signal.signal(signal.SIGTERM, before)  # which Ray takes
         try:
             _hush()
-            yield workers or int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
+            yield ray.cluster_resources()  # type: ignore[no-untyped-call]
         finally:
             ray.shutdown()
 

@@ -25,7 +25,7 @@ from mien.app.batch.inputs import Fetcher, Input, one_line
 from mien.core.errors import MediaError, ModelError, OutputError
 from mien.core.types import FrameResult
 from mien.engine.pipeline import stream
-from mien.engine.recognizer import Recognizer, load
+from mien.engine.recognizer import Recognizer, float_path, load, model_path
 from mien.engine.results import EventTable, Table, TrackTable, Writer, table_header
 from mien.engine.results.writer import as_output_error
 from mien.engine.segments import Reading, Segment
@@ -39,7 +39,15 @@ RESULTS: dict[str, Callable[[Path, dict[str, Any]], Writer]] = {
 }
 """What writes each table of results."""
 
+GPU = ("CUDAExecutionProvider", "CPUExecutionProvider")  # what the first does not know the second does
+
 _TOLD = "told.json"
+
+
+def net_path(model: str, *, on_gpu: bool) -> Path:
+    """Return the file of a model by name or path; a GPU is given real numbers: integers are for processors."""
+    path = model_path(model)
+    return float_path(path) if on_gpu else path
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,28 @@ class Plan:
         Hash of its file.
     options : Options
         Its detector is named, not ``auto``.
+    on_gpu : bool
+        Whether the net runs on a GPU, its weights as real numbers.
     """
 
     model: str
     sha256: str
     options: Options
+    on_gpu: bool = False
+
+    def recognizer(self) -> Recognizer:
+        """Open the model where a worker runs.
+
+        Raises
+        ------
+        ModelError
+            If it is another one than the plan's, or onnxruntime has no GPU.
+        """
+        providers = GPU if self.on_gpu else None
+        recognizer = load(net_path(self.model, on_gpu=self.on_gpu), providers=providers)
+        if recognizer.model.sha256 != self.sha256:
+            raise ModelError(f"{self.model}: is another model where a worker runs: install the same mien there")
+        return recognizer
 
     def header(self, recognizer: Recognizer) -> dict[str, Any]:
         """Return the header of all tables."""
@@ -174,9 +199,7 @@ class Session:
     def __init__(self, plan: Plan, scratch: Path | None = None) -> None:
         cv2.setNumThreads(1)
         self._plan, self._scratch = plan, scratch
-        self.recognizer = load(plan.model)
-        if self.recognizer.model.sha256 != plan.sha256:
-            raise ModelError(f"{plan.model}: is another model where a worker runs: install the same mien there")
+        self.recognizer = plan.recognizer()
         self._detector = load_detector(plan.options.detector)
         self.header = plan.header(self.recognizer)
         self.fetcher = Fetcher(scratch)

@@ -58,6 +58,10 @@ def batch(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes; by default one for each core.")
     ] = None,
+    gpus: Annotated[
+        float,
+        typer.Option("--gpus", min=0, max=1, help="Share of a GPU for each worker of Ray; needs onnxruntime-gpu."),
+    ] = 0.0,
     retry: Annotated[bool, typer.Option("--retry", help="Read inputs again that had an error.")] = False,
     every: Every = 0.0,
     smoothing: Smoothing = 0.3,
@@ -75,6 +79,8 @@ def batch(
     _need_batch()
     if address is not None and engine is not EngineName.ray:
         raise OptionError(f"--address {address}: is of a Ray cluster: give --engine ray too")
+    if gpus and engine is not EngineName.ray:
+        raise OptionError(f"--gpus {gpus:g}: are given out by Ray: give --engine ray too")
     if "://" in out or not out.strip("./"):
         raise OptionError(f"--out {out}: expected a folder of its own; on a cluster one that all machines see")
     from mien.app.analysis import Options
@@ -84,8 +90,8 @@ def batch(
     asked = Asked(landmarks, features, why, baseline)
     options = Options(detector=detector, smoothing_s=smoothing, every_s=every, asked=asked)
     with ended_by_signal():
-        opened = partial(_engine, engine, address, workers)
-        outcome = run_batch(sources, Path(out).absolute(), model, options, opened, notes, retry=retry)
+        opened = partial(_engine, engine, address=address, workers=workers, gpus=gpus)
+        outcome = run_batch(sources, Path(out).absolute(), model, options, opened, notes, retry=retry, on_gpu=gpus > 0)
         for line in outcome.failures[:MOST_LINES]:
             complain(line)
         if len(outcome.failures) > MOST_LINES:
@@ -111,13 +117,15 @@ def _need_batch() -> None:
         raise MissingExtraError(error.name or "a package", "mien[analysis]") from error
 
 
-def _engine(name: EngineName, address: str | None, workers: int | None, plan: Plan, scratch: Path) -> Engine:
+def _engine(
+    name: EngineName, plan: Plan, scratch: Path, *, address: str | None, workers: int | None, gpus: float
+) -> Engine:
     from mien.app.batch.tasks import Session
 
     if name is EngineName.ray:
         from mien.app.batch.ray_engine import RayEngine
 
-        return RayEngine(partial(Session, plan), workers=workers, address=address)
+        return RayEngine(partial(Session, plan), workers=workers, address=address, gpus=gpus)
     from mien.app.batch.local import Pool
     from mien.engine.processes import cores
 
