@@ -20,6 +20,7 @@ from mien.core.errors import MediaError
 from mien.core.types import ByteArray
 from mien.engine.video import Source, expand, frames, probe
 from mien.engine.video.camera import captured
+from mien.engine.video.sources import without_secrets
 
 FAST_START = {"movflags": "faststart"}
 
@@ -167,3 +168,19 @@ def test_a_folder_without_media_is_refused(tmp_path: Path) -> None:
     for read in (probe, lambda folder: list(frames(folder))):
         with pytest.raises(MediaError, match="is a folder"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("https://host/a.mp4?X-Amz-Algorithm=A&X-Amz-Signature=9f#t=3", "https://host/a.mp4#t=3"),
+        ("https://host/a.mp4?sig=1&id=2", "https://host/a.mp4?id=2"),
+        ("https://host/a.mp4?id=2&Signature=1%2B", "https://host/a.mp4?id=2"),
+        ("https://host/a.mp4?design=3&keyframe=1", "https://host/a.mp4?design=3&keyframe=1"),
+        ("rtsp://door:secret@host/1?password=secret", "rtsp://host/1"),
+        ("404, url='https://host/a.mp4?token=3'", "404, url='https://host/a.mp4'"),
+        ("holiday?token=3.mp4", "holiday?token=3.mp4"),
+    ],
+)
+def test_what_signs_a_url_is_not_shown(name: str, shown: str) -> None:
+    assert without_secrets(name) == shown

@@ -44,7 +44,7 @@ from mien.engine.results.writer import STDOUT
 from mien.engine.segments import Reading, Segment, SegmentedVideo, in_segments
 from mien.engine.threads import Behind
 from mien.engine.video import Source, expand, probe
-from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S, without_password
+from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S, without_secrets
 from mien.face.detectors import load_detector, resolve
 
 TABLE_KINDS = ("jsonl", "csv", "parquet", "events", "tracks", "group", "subtitles")
@@ -344,7 +344,7 @@ def _expanded(sources: Sequence[str], failures: list[str]) -> Iterator[str]:
 
 
 def _read(name: str, run: _Run, bar: Progress, outcome: Outcome) -> None:
-    summary = Summary(without_password(name))
+    summary = Summary(without_secrets(name))
 
     def write(result: FrameResult) -> None:
         for writer in writers:

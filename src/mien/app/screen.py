@@ -27,6 +27,17 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "person", "people"), counted(1200, "person", "people")
+    ('1 person', '1,200 people')
+    """
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def complain(line: str, *, style: str = "red") -> None:
     """Print one line on standard error."""
     notes.print(f"mien: {printable(line)}", style=style, soft_wrap=True)

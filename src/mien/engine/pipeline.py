@@ -25,7 +25,7 @@ from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.threads import Ahead
 from mien.engine.tracking import Smoother, Tracker, load_tracker
 from mien.engine.video import expand, frames, probe, read_picture
-from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S, without_password
+from mien.engine.video.sources import RECONNECT_S, TIMEOUT_S, without_secrets
 from mien.face.detectors import Detector, detect, load_detector
 
 Picture: TypeAlias = Any  # path, PIL image, or array: PIL is not imported to say so
@@ -280,10 +280,10 @@ def stream(
         with closing(Ahead(read, may_drop=lambda frame: frame.is_live)) as ahead:
             try:
                 for frame in ahead:
-                    yield pipeline(frame.image, frame.time_s, source=without_password(name), frame=frame.index)
+                    yield pipeline(frame.image, frame.time_s, source=without_secrets(name), frame=frame.index)
             finally:
                 if ahead.dropped:
-                    log.warning("%s: %d frames were left out to keep up", without_password(name), ahead.dropped)
+                    log.warning("%s: %d frames were left out to keep up", without_secrets(name), ahead.dropped)
 
 
 def watch(source: str | Path, function: Callable[[FrameResult], object], **options: Any) -> int:

@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from mien.core.errors import MediaError, MienError
 from mien.engine.video import expand
 from mien.engine.video.pictures import sniff
-from mien.engine.video.sources import SUFFIXES, without_password
+from mien.engine.video.sources import SUFFIXES, without_secrets
 
 LISTS = (".txt", ".csv")
 LIST_COLUMNS = ("source", "path", "file")
@@ -49,7 +49,7 @@ class Input:
     @property
     def source(self) -> str:
         """Its name in all tables."""
-        return as_text(without_password(self.path))
+        return as_text(without_secrets(self.path))
 
 
 def as_text(text: str) -> str:
@@ -65,7 +65,7 @@ def as_text(text: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return what an error says as one line; where it says nothing, its kind."""
-    text = " ".join(str(error).split())
+    text = without_secrets(" ".join(str(error).split()))
     known = isinstance(error, MienError) and text
     return as_text(text if known else f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
@@ -180,9 +180,9 @@ def _of_url(url: str) -> Iterator[Input]:
     try:
         system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise MienError(f"{without_password(url)}: {one_line(error)} (with pip install)") from error
+        raise MienError(f"{without_secrets(url)}: {one_line(error)} (with pip install)") from error
     except ValueError as error:
-        yield Input(url, problem=f"{without_password(url)}: {one_line(error)}: expected one that fsspec knows")
+        yield Input(url, problem=f"{without_secrets(url)}: {one_line(error)}: expected one that fsspec knows")
         return
     if isinstance(system, LocalFileSystem):
         yield from _of_path(path)
@@ -190,10 +190,10 @@ def _of_url(url: str) -> Iterator[Input]:
     try:
         found = _found(system, path)
     except Exception as error:  # each file system fails in its own way
-        yield Input(url, problem=f"{without_password(url)}: cannot be listed ({one_line(error)})")
+        yield Input(url, problem=f"{without_secrets(url)}: cannot be listed ({one_line(error)})")
         return
     if not found:
-        yield Input(url, problem=f"{without_password(url)}: has no picture or video: expected at least one")
+        yield Input(url, problem=f"{without_secrets(url)}: has no picture or video: expected at least one")
     for name, told in sorted(found.items()):
         marks = [str(told[mark]) for mark in MARKS if told.get(mark) is not None]
         yield Input(system.unstrip_protocol(name), " ".join(marks))
@@ -260,7 +260,7 @@ class Fetcher:
                 system.get_file(place, name)
             except Exception as error:  # each file system fails in its own way
                 self.forget()
-                raise MediaError(f"{without_password(path)}: cannot be fetched ({one_line(error)})") from error
+                raise MediaError(f"{without_secrets(path)}: cannot be fetched ({one_line(error)})") from error
         return self.copy
 
     def forget(self) -> None:

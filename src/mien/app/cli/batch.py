@@ -22,7 +22,7 @@ from mien.app.cli.base import (
     app,
     ended_by_signal,
 )
-from mien.app.screen import complain, notes, screen
+from mien.app.screen import complain, counted, notes, screen
 from mien.core.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ def batch(
         if len(outcome.failures) > MOST_LINES:
             complain(f"and {len(outcome.failures) - MOST_LINES} more errors: all are in {Path(out) / 'errors'}")
         screen.print(
-            f"{out}: {outcome.sources} sources, {outcome.frames} frames, {outcome.faces} faces, "
-            f"{outcome.hours:.2f} hours of video, {len(outcome.failures)} errors",
+            f"{out}: {counted(outcome.sources, 'source', 'sources')}, {counted(outcome.frames, 'frame', 'frames')}, "
+            f"{counted(outcome.faces, 'face', 'faces')}, {outcome.hours:.2f} hours of video, "
+            f"{counted(len(outcome.failures), 'error', 'errors')}",
             soft_wrap=True,
         )
         if outcome.stopped:

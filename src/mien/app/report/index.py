@@ -13,7 +13,8 @@ from mien.app.report import figures, parts
 from mien.app.report.batches import DoubleArray, Run
 from mien.app.report.seen import Seen
 from mien.app.report.timeline import Strip
-from mien.app.report.words import counted, length, percent, shown
+from mien.app.report.words import length, percent, shown
+from mien.app.screen import counted
 from mien.core.labels import UNCERTAIN
 from mien.core.model import ModelCard
 from mien.core.types import IntArray

@@ -10,7 +10,8 @@ import numpy as np
 from mien.app.report import figures, parts
 from mien.app.report.seen import Seen
 from mien.app.report.timeline import EDGE, Course
-from mien.app.report.words import clock, counted, length, percent, short_names, shown
+from mien.app.report.words import clock, length, percent, short_names, shown
+from mien.app.screen import counted
 from mien.core.labels import UNCERTAIN
 from mien.core.model import ModelCard
 from mien.engine.events import Event, TrackSummary

@@ -57,17 +57,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}{JOINT}%"
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "person", "people"), counted(1200, "person", "people")
-    ('1 person', '1,200 people')
-    """
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def shown(source: str) -> str:
     """Return a source as one line that every screen shows."""
     return printable(source)

@@ -16,7 +16,7 @@ from mien.app.report.reading import Reading
 from mien.app.report.seen import Seen
 from mien.app.report.thumbnails import thumbnails
 from mien.app.report.video import video_page
-from mien.app.report.words import counted
+from mien.app.screen import counted
 from mien.core.errors import DatasetError, OptionError
 from mien.core.model import ModelCard
 from mien.engine.events import Event

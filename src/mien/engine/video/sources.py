@@ -46,6 +46,15 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpe
 SUFFIXES = frozenset((*PICTURE_SUFFIXES, *MODERN_SUFFIXES, *VIDEO_SUFFIXES, ".pgm", ".ppm", ".jp2", ".3gp", ".ogv"))
 """What is taken from a folder by name; pictures of any name are found by their first bytes."""
 
+_SIGNED = re.compile(
+    r"(?<=[?&])(?:x-(?:amz|goog)-[\w-]+|awsaccesskeyid|googleaccessid|key-pair-id|policy|expires|signature|sig|"
+    r"(?:access_?|auth_?)?token|api_?key|password|passwd|pwd)=[^&#\s'\"]*&?",
+    re.IGNORECASE,
+)
+"""What URLs of object stores, content networks and cameras carry in place of a password."""
+
+_NO_QUERY = re.compile(r"(?<=[^\s])[?&](?=$|[#\s'\"])")
+
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp")
 
 
@@ -189,29 +198,33 @@ def _frames(
             stream = stream_frames(name, timeout_s=timeout_s, selection=selection, course=course)
             return _discreet(name, stream)
 
-        yield from retried(without_password(name), connected, reconnect_s=reconnect_s, closed=closed)
+        yield from retried(without_secrets(name), connected, reconnect_s=reconnect_s, closed=closed)
     elif _is_picture(name):
         yield from _picture_frames(name, selection)
     else:
         yield from stream_frames(name, selection=selection, entry=_entry(name, selection.start_s))
 
 
-def without_password(name: str) -> str:
-    """Return a source as it may be shown and written: a URL without user and password.
+def without_secrets(name: str) -> str:
+    """Return a source as it may be shown and written: a URL without user, password and what signs it.
 
     Examples
     --------
-    >>> without_password("rtsp://admin:secret@door.local/stream1")
+    >>> without_secrets("rtsp://admin:secret@door.local/stream1")
     'rtsp://door.local/stream1'
+    >>> without_secrets("https://host/a.mp4?id=3&X-Amz-Expires=60&X-Amz-Signature=9f3c")
+    'https://host/a.mp4?id=3'
     """
-    return re.sub(r"(?<=://)[^/@]*@", "", name)
+    if "://" not in name:
+        return name
+    return _NO_QUERY.sub("", _SIGNED.sub("", re.sub(r"(?<=://)[^/@]*@", "", name)))
 
 
 def _discreet(name: str, stream: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
     try:
         yield from stream
     except MediaError as error:
-        raise MediaError(str(error).replace(name, without_password(name))) from error
+        raise MediaError(str(error).replace(name, without_secrets(name))) from error
 
 
 def _entry(name: str, start_s: float) -> Entry | None:
