@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import pairwise, product, zip_longest
 from pathlib import Path
 
 import cv2
@@ -30,7 +30,7 @@ from mien.app.demo import RATE, clip
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import Score
 from mien.core.types import ByteArray, Faces, FrameResult, columns
-from mien.engine.recognizer import model_names
+from mien.engine.recognizer import model_names, model_path
 from mien.engine.results import AnnotatedVideo, table_header
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,12 +41,15 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 INLINE = re.compile(r"(?<!`)`(mien [a-z][^`\n]*)`(?!`)")
 NUMBER = re.compile(r"\d+(\.\d*)?")
 FIGURES = re.compile(r"(?<=<!-- figures:start -->\n).*?(?=<!-- figures:end -->)", re.DOTALL)
+FACES = 5  # of each expression, in the folder of labeled faces
 OUTPUTS = ("--json", "--csv", "--annotate")
 # Where the pages say that the service is, and what starts it.
 PLACE = "127.0.0.1:8765"
 SERVING = re.compile(r"mien (live|serve)\b")
-# Data sets, what was trained on them, a camera: only the options of these commands are looked up.
-NOT_HERE = re.compile(r" (DIR|runs/\S+|my\.onnx|camera:\d+)( |$)")
+# FER2013, what was trained on it, a camera, a cluster: only the options of these commands are looked up.
+NOT_HERE = re.compile(
+    r"^mien (compare|paper)| (configs/default\.toml|runs/default\S*|PublicTest|camera:\d+|head:6379)( |$)"
+)
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,17 @@ def files(astronaut: ByteArray, tmp_path_factory: pytest.TempPathFactory) -> Pat
             video.write(FrameResult("talk.mp4", index, index / 25, picture, Faces.empty()))
     (folder / "videos").mkdir()
     shutil.copy(folder / "talk.mp4", folder / "videos")
-    groups = ["file,camera"]
-    for number, expression in enumerate(["happy", "happy", "surprise", "surprise"]):
+    groups = ["file,subject,sex,camera"]
+    for number, expression in product(range(FACES), EXPRESSIONS):
         path = folder / "faces" / expression / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(path), bgr[64 + number : 174, 178:271])
-        groups.append(f"{expression}/{number}.jpg,{'phone' if number % 2 else 'webcam'}")
+        sex, camera = ("male", "phone") if number % 2 else ("female", "webcam")
+        groups.append(f"{expression}/{number}.jpg,{number},{sex},{camera}")
     (folder / "groups.csv").write_text("\n".join(groups), "utf-8")
+    shutil.copytree(folder / "faces", folder / "DIR")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copy(model_path("paper"), folder / "my.onnx")
     demo = folder / "out" / "demo"
     demo.mkdir(parents=True)
     assert cv2.imwrite(str(demo / "photo.png"), bgr)
