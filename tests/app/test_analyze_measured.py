@@ -119,6 +119,13 @@ def test_a_long_video_has_them_too(workers: str, tmp_path: Path) -> None:
     assert len(list(frames(tmp_path / "drawn.mp4"))) == len(rows)
 
 
+def test_a_baseline_that_cannot_stand_is_told(talk: Path, tmp_path: Path) -> None:
+    photo, long = write_photo(tmp_path / "photo.png"), write_video(tmp_path / "long.mkv", [DARK] * 5, rate=1)
+    printed = " ".join(analyze(photo, talk, long, "--baseline", "3s").split())
+    assert f"--baseline: without effect on 2 sources, {photo} first: expected videos longer than 3 s" in printed
+    assert "--baseline" not in analyze(long, "--baseline", "3s")
+
+
 def test_misuse_is_told_before_any_work(talk: Path) -> None:
     for options, reason in (
         (["--regions"], "--regions: nothing is drawn: name a picture"),

@@ -234,7 +234,7 @@ def test_who_smiles_instead_of_resting_has_no_baseline_and_is_warned_of(
     assert has_baseline(frames) == [0.0] * 30
     assert [faces.expressions[0] for faces in frames[10:]] == ["sad"] * 20
     (message,) = caplog.messages
-    assert message.startswith("no baseline for track 1: 4 of 10 frames from 0.0 to 1.0 s show a resting face")
+    assert message.startswith("track 1 has no baseline: 4 of 10 frames from 0.0 to 1.0 s show a resting face")
 
 
 def test_half_of_the_frames_at_rest_are_enough(card: ModelCard, caplog: pytest.LogCaptureFixture) -> None:
@@ -245,7 +245,7 @@ def test_half_of_the_frames_at_rest_are_enough(card: ModelCard, caplog: pytest.L
 
 def test_who_moves_fast_does_not_rest(card: ModelCard, caplog: pytest.LogCaptureFixture) -> None:
     assert has_baseline(watched(Baseline(1.0, card), card, [SADLY] * 12, box=running)) == [0.0] * 12
-    assert "no baseline for track 1: 1 of 10 frames" in caplog.text
+    assert "track 1 has no baseline: 1 of 10 frames" in caplog.text
 
 
 def test_frames_in_motion_are_left_out(card: ModelCard) -> None:

@@ -162,8 +162,8 @@ def test_what_is_measured_besides_does_not_depend_on_workers_or_on_what_was_kept
     assert {result.faces.feature_names for result in alone} == {how.asked.feature_names}
     assert all(result.faces.landmarks is not None for result in alone)
     # Who walks has no baseline: told once for each, since nobody begins anew at a seam.
-    told = sorted(record.getMessage()[:24] for record in caplog.records)
-    assert told == ["no baseline for track 1:", "no baseline for track 2:"]
+    told = sorted(record.getMessage().partition(" has no baseline")[0] for record in caplog.records)
+    assert told == [f"{crossing_clip}: track 1", f"{crossing_clip}: track 2"]
     assert read(how, tmp_path / "two", recognizer, workers=2) == alone
     (tmp_path / "one" / "00001.npz").unlink()
     assert read(how, tmp_path / "one", recognizer) == alone

@@ -51,11 +51,15 @@ class Summary:
 
     source: str
     frames: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
     people: dict[int, Person] = field(default_factory=lambda: defaultdict(Person))
 
     def add(self, result: FrameResult) -> None:
         """Count one more frame."""
-        self.frames += 1
+        if not self.frames:
+            self.first_s = result.time_s
+        self.frames, self.last_s = self.frames + 1, result.time_s
         faces = result.faces
         names = range(len(faces)) if faces.track_ids is None else faces.track_ids.tolist()
         for name, face in zip(names, faces, strict=True):

@@ -147,7 +147,7 @@ class Baseline:
         """Forget everyone: another scene begins."""
         self._watches = {}
 
-    def update(self, faces: Faces, time_s: float) -> Faces:
+    def update(self, faces: Faces, time_s: float, *, source: str = "") -> Faces:
         """Return the faces of the next frame as they differ from rest.
 
         Parameters
@@ -157,6 +157,8 @@ class Baseline:
             Without ids nobody has a baseline.
         time_s : float
             Time of the frame in seconds; where it goes back, everyone is forgotten.
+        source : str
+            What warnings name.
 
         Returns
         -------
@@ -181,7 +183,8 @@ class Baseline:
         ids = [] if faces.track_ids is None else faces.track_ids.tolist()
         is_sure = np.ones(len(faces), np.bool_) if faces.landmarks is None else are_sure(faces)
         for row, track_id in enumerate(ids):
-            watch = self._watches.setdefault(track_id, _Watch(track_id, time_s, time_s + self._rest_s, self._is_other))
+            name = f"{source}: track {track_id}" if source else f"track {track_id}"
+            watch = self._watches.setdefault(track_id, _Watch(name, time_s, time_s + self._rest_s, self._is_other))
             rest = watch.see(
                 _Frame(time_s, faces.boxes_xyxy[row], faces.probabilities[row], geometry[row], is_sure[row])
             )
@@ -223,9 +226,9 @@ class _Frame(NamedTuple):
 class _Watch:
     """Watches one person until it is known how the resting face looks."""
 
-    def __init__(self, track_id: int, begin_s: float, end_s: float, is_other: BoolArray) -> None:
+    def __init__(self, name: str, begin_s: float, end_s: float, is_other: BoolArray) -> None:
         self.seen_s = begin_s
-        self._track_id, self._begin_s, self._end_s, self._is_other = track_id, begin_s, end_s, is_other
+        self._name, self._begin_s, self._end_s, self._is_other = name, begin_s, end_s, is_other
         self._frames: list[_Frame] = []
         self._is_over = False
         self._rest: _Rest | None = None
@@ -245,9 +248,9 @@ class _Watch:
         is_resting = is_sure & (answers[:, self._is_other] < SURE).all(axis=1) & (_moved(times_s, boxes) < MOVED)
         if is_resting.mean() < LEAST_SHARE:
             log.warning(
-                "no baseline for track %d: %d of %d frames from %.1f to %.1f s show a resting face, expected half: "
+                "%s has no baseline: %d of %d frames from %.1f to %.1f s show a resting face, expected half: "
                 "ask people to rest, looking into the camera, when they come into the picture",
-                *(self._track_id, is_resting.sum(), len(is_resting), self._begin_s, self._end_s),
+                *(self._name, is_resting.sum(), len(is_resting), self._begin_s, self._end_s),
             )
             return None
         answer = np.maximum(np.median(answers[is_resting], axis=0), LEAST)

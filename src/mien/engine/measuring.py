@@ -108,7 +108,7 @@ class Measurer:
             return faces
         return self._steadier.update(self._landmarker.locate(picture, faces), time_s)
 
-    def measure(self, picture: ByteArray, faces: Faces, time_s: float) -> Faces:
+    def measure(self, picture: ByteArray, faces: Faces, time_s: float, source: str = "") -> Faces:
         """Return located faces with what was asked for.
 
         Parameters
@@ -119,11 +119,13 @@ class Measurer:
             Faces of it.
         time_s : float
             Time of the frame in seconds.
+        source : str
+            What warnings name.
         """
         if self._extractor is not None:
             faces = self._extractor.update(picture, faces, time_s)
         if self._explainer is not None:
             faces = faces.measured(WHY_NAMES, self._explainer.update(picture, faces, time_s))
         if self._baseline is not None:
-            faces = self._baseline.update(faces, time_s)
+            faces = self._baseline.update(faces, time_s, source=source)
         return faces

@@ -114,7 +114,7 @@ class Pipeline:
         faces = self._measurer.locate(image, faces, time_s)
         crops = preprocess.crops(image, faces.boxes_xyxy, self.recognizer.card.input_size)
         probabilities = self._smoother.update(faces, self.recognizer.probabilities(crops), time_s)
-        faces = self._measurer.measure(image, self.recognizer.answer(faces, probabilities), time_s)
+        faces = self._measurer.measure(image, self.recognizer.answer(faces, probabilities), time_s, source)
         self._frame = self._frame + 1 if frame is None else frame
         return FrameResult(source, self._frame, time_s, image, faces)
 

@@ -24,7 +24,7 @@ from mien.app.cli.base import (
     place,
     time_option,
 )
-from mien.app.screen import complain, notes, screen
+from mien.app.screen import complain, counted, notes, screen
 from mien.core.errors import OptionError
 
 
@@ -118,6 +118,12 @@ def analyze(
         if outcome.summaries and not quiet and not outputs.take_stdout:
             written = next(iter(outputs.tables().values()), None)
             screen.print(summary_table(outcome.summaries, written=written))
+        if short := [one.source for one in outcome.summaries if one.last_s - one.first_s < baseline]:
+            count = counted(len(short), "source", "sources")
+            complain(
+                f"--baseline: without effect on {count}, {short[0]} first: expected videos longer than {baseline:g} s",
+                style="yellow",
+            )
         for line in outcome.failures:
             complain(line)
         if outcome.stopped:

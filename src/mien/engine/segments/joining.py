@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.core.errors import MediaError
 from mien.core.types import Faces, FrameResult, IntArray
+from mien.engine.baseline import Baseline
 from mien.engine.measuring import load_baseline
 from mien.engine.processes import STOPPED, Stopped, side_by_side
 from mien.engine.recognizer import Recognizer, load
@@ -132,7 +133,13 @@ def in_segments(
                 results = _kept_results(reading, segment, record, recognizer, with_pictures=needs_pictures(segment))
             with closing(results):
                 for result in joint.joined(segment, results):
-                    yield replace(result, faces=rest.update(result.faces, result.time_s)) if rest else result
+                    yield _from_rest(result, rest)
+
+
+def _from_rest(result: FrameResult, rest: Baseline | None) -> FrameResult:
+    if rest is None:
+        return result
+    return replace(result, faces=rest.update(result.faces, result.time_s, source=result.source))
 
 
 def read_segment(segment: Segment, reading: Reading, folder: Path) -> None:
