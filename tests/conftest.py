@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,15 @@ def data_dir() -> Path:
 def media_dir() -> Path:
     """Return the folder of test media, or skip; for tests marked ``data``."""
     return _folder("MIEN_MEDIA", SHARED / "media")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> tuple[str, str]:
+    """Return the paths of chromium and chromedriver, or skip."""
+    found = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in found:
+        pytest.skip("Debian's chromium and chromium-driver are needed: sh tests/system.sh, as root, installs them")
+    return str(found[0]), str(found[1])
 
 
 @pytest.fixture(scope="session")

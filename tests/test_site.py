@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from mien.app.cli import app
 from mien.engine.recognizer import model_names
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = shutil.which("chromium")
 ABROAD = re.compile(r"^(?:[a-z]+:)?//", re.IGNORECASE)
 # Elements that fetch what their attribute names; of links, those that do not only point.
 FETCHED = {
@@ -173,12 +171,10 @@ def test_the_search_knows_the_pages(site: Path) -> None:
     assert any(place.startswith("geometry.html") for place in places)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-def test_the_search_works_on_pages_opened_from_the_disk(site: Path, tmp_path: Path) -> None:
+def test_the_search_works_on_pages_opened_from_the_disk(site: Path, chromium: tuple[str, str], tmp_path: Path) -> None:
     address = f"{(site / 'guides' / 'photo.html').as_uri()}?q=baseline"
     options = ["--headless", "--no-sandbox", f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"]
-    done = subprocess.run(
-        [str(CHROMIUM), *options, address], capture_output=True, encoding="utf-8", check=True, timeout=120
-    )
+    command = [chromium[0], *options, address]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
     assert re.search(r"\d+ matching documents", done.stdout)
     assert "A person's own <mark>baseline</mark>" in done.stdout

@@ -236,7 +236,7 @@ def test_a_table_that_is_wrong_is_one_line(run: Run, folder: Path, tmp_path: Pat
         (("--reference", "sex=f"), "--reference sex=f: expected COLUMN=GROUP, the column one of light"),
         (("--reference", "light=blue"), "reference 'blue': is no group of 'light': expected bright, dark"),
         (("--model", "nothing"), "no model 'nothing'"),
-        (("--out", "groups.csv"), "groups.csv: is a file: expected a folder for the report"),
+        (("--out", "groups.csv"), "groups.csv: is a file: expected a folder"),
     ],
 )
 def test_an_option_that_is_wrong_is_one_line(

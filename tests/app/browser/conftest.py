@@ -4,7 +4,6 @@ One browser and one service serve them all: both take seconds to start."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,15 +24,6 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
 )
 LOGS = {"browser": "ALL"}
-
-
-@pytest.fixture(scope="session")
-def programs() -> tuple[str, str]:
-    """Return the paths of chromium and chromedriver, or skip."""
-    found = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in found:
-        pytest.skip("Debian's chromium and chromium-driver are needed: sh tests/system.sh, as root, installs them")
-    return str(found[0]), str(found[1])
 
 
 @pytest.fixture(scope="session")
@@ -68,19 +58,19 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> clips.Camera:
 
 
 @pytest.fixture(scope="session")
-def open_browser(programs: tuple[str, str]) -> Opener:
+def open_browser(chromium: tuple[str, str]) -> Opener:
     """Return a context manager that opens a browser with further flags and logs, and closes it."""
 
     @contextmanager
     def opened(*flags: str, downloads: Path | None = None, logs: dict[str, str] = LOGS) -> Iterator[webdriver.Chrome]:
         options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
+        options.binary_location = chromium[0]
         for flag in (*FLAGS, *flags):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", logs)
         if downloads:
             options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-        browser = webdriver.Chrome(options=options, service=Driver(executable_path=programs[1]))
+        browser = webdriver.Chrome(options=options, service=Driver(executable_path=chromium[1]))
         try:
             yield browser
         finally:
@@ -102,7 +92,7 @@ def browser(open_browser: Opener, camera: clips.Camera, downloads: Path) -> Iter
 
 
 @pytest.fixture(scope="session")
-def service(programs: tuple[str, str]) -> Iterator[Service]:
+def service(chromium: tuple[str, str]) -> Iterator[Service]:
     service = Service().start()
     yield service
     service.stop()

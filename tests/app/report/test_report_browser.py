@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -19,17 +18,14 @@ FIGURES = "return document.querySelectorAll('.js-plotly-plot .main-svg').length"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    """Return a browser that logs what it asks for, or skip."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("Debian's chromium and chromium-driver are needed: sh tests/system.sh, as root, installs them")
+def browser(chromium: tuple[str, str]) -> Iterator[webdriver.Chrome]:
+    """Return a browser that logs what it asks for."""
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
+    options.binary_location = chromium[0]
     for flag in FLAGS:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
+    opened = webdriver.Chrome(options=options, service=Service(chromium[1]))
     try:
         yield opened
     finally:

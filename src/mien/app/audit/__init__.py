@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mien.app.audit.groups import read_groups
-from mien.core.errors import DatasetError, OptionError, OutputError
+from mien.core.errors import DatasetError, OptionError
 from mien.engine.processes import cores
 from mien.engine.recognizer import Recognizer, load
 from mien.engine.results.writer import make_folder
@@ -73,8 +73,6 @@ def audit_faces(
     """
     recognizer = load(model, threads=cores())
     if out is not None:
-        if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is a file: expected a folder for the report, there or new")
         make_folder(out)
     there = _faces_of(folder)
     faces = there.tested().of_labels(recognizer.card.labels)

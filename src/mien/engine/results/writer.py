@@ -112,8 +112,10 @@ def make_folder(path: Path) -> None:
     Raises
     ------
     OutputError
-        If it cannot be made.
+        If it is a file, or cannot be made.
     """
+    if path.is_file():
+        raise OutputError(f"{path}: is a file: expected a folder, there or new")
     with as_output_error(path):
         path.mkdir(parents=True, exist_ok=True)
 
