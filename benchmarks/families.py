@@ -7,8 +7,9 @@ stopped run goes on. ``--quick`` takes a few faces and minutes, shows that all w
 * Points are found by :class:`mien.face.landmarks.Landmarker` in the 48x48 pictures, faces are aligned by them, and
   features measured as of any picture (:mod:`mien.lab.extraction`).
 * FER2013: all readers learn the original labels of `Training`. Nets have the recipe of ``mien compare``, and `minutes`
-  of one thread each. Those that see the whole face hold the trunk of `default`, which stays as it is: what is asked
-  is whether regions and measures add something to the net that ships.
+  of one thread each. Those that see the whole face hold the trunk of `default`, which stays as it is; beside it
+  `fusion` begins with the regions that were taught alone. What is asked is whether regions and measures add something
+  to the net that ships.
 * CK+48, ten folds by person: classic readers learn the other nine, nets go on from what they learned of FER2013.
 """
 
@@ -275,7 +276,8 @@ Faces are aligned by their landmarks; each reader is given what its name says. F
 of `Training`, read on `PrivateTest` (original labels, and where FER+ has a majority for one of the seven). CK+48: seven
 expressions without neutral, ten folds by person; nets go on from FER2013. In brackets 95 % intervals, on CK+48 of
 persons drawn anew, whose three frames of a sequence are nearly the same picture. Nets that see the whole face do so by
-the trunk of `default`, which stays as it is: only what stands beside it, and the head, are learned.
+the trunk of `default`, which stays as it is: only what stands beside it, and the head, are learned. Regions beside it
+begin as the row `regions` left them.
 
 {table}
 

@@ -19,6 +19,7 @@ from mien.lab.compare import COMMON
 from mien.lab.datasets import FaceDataset, ten_folds
 from mien.lab.families import (
     FINE,
+    FUSION,
     ROWS,
     WHOLE,
     Row,
@@ -27,12 +28,14 @@ from mien.lab.families import (
     answers_of,
     chunks,
     extracted,
+    first_weights,
     frozen_parts,
     given,
     phases,
+    renamed,
     run_families,
     run_work,
-    with_shipped_trunk,
+    shipped_trunk,
     write_chunk,
 )
 from mien.lab.graph import read_weights
@@ -163,11 +166,11 @@ def test_answers_are_of_faces_that_were_not_learned_from(setting: Setting, progr
     assert program.read(Work(WHOLE), setting)["source_ids"] == tested
 
 
-@pytest.mark.parametrize("architecture", ["default", "fusion"])
+@pytest.mark.parametrize("architecture", ["default", FUSION])
 def test_nets_of_the_whole_face_begin_with_the_trunk_that_ships(architecture: str) -> None:
     recipe = replace(COMMON, architecture=architecture, seed=3)
     net, shipped = FaceNet(architecture, {"fer2013": 7}), FaceNet("default", {"ferplus": 8})
-    net.load_state_dict(with_shipped_trunk(recipe))
+    net.load_state_dict(first_weights(recipe, shipped_trunk(architecture)))
     load_weights(shipped, read_weights(model_path("default")))
     trunk = net.get_submodule(*frozen_parts(architecture))
     faces = torch.rand(2, 1, 48, 48)
@@ -175,10 +178,21 @@ def test_nets_of_the_whole_face_begin_with_the_trunk_that_ships(architecture: st
         torch.testing.assert_close(trunk.eval()(faces), shipped.trunk.eval()(faces))
 
 
+def test_fusion_sees_regions_as_the_net_that_was_taught_them_alone() -> None:
+    torch.manual_seed(5)
+    alone, fused = FaceNet("regions-cnn", {"fer2013": 7}), FaceNet(FUSION, {"fer2013": 7})
+    parts = renamed(alone.state_dict(), "trunk", "trunk.branches.regions")
+    fused.load_state_dict(first_weights(replace(COMMON, architecture=FUSION), parts))
+    faces = torch.rand(2, 1, 48, 48)
+    with torch.inference_mode():
+        expected = alone.trunk.eval()(faces)
+        torch.testing.assert_close(fused.get_submodule("trunk.branches.regions").eval()(faces), expected)
+
+
 def test_nets_of_regions_alone_are_drawn_by_the_seed() -> None:
     recipe = replace(COMMON, architecture="regions-cnn")
-    assert frozen_parts(recipe.architecture) == ()
-    first, second, other = map(with_shipped_trunk, (recipe, recipe, replace(recipe, seed=1)))
+    assert shipped_trunk(recipe.architecture) == {}
+    first, second, other = (first_weights(one, {}) for one in (recipe, recipe, replace(recipe, seed=1)))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert not torch.equal(first["heads.fer2013.weight"], other["heads.fer2013.weight"])
 

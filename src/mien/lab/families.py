@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -51,7 +51,8 @@ FINE = Recipe(
 )
 """What nets are taught CK+48 with, after FER2013."""
 
-SHIPPED_TRUNK = {"default": "trunk", "fusion": "trunk.branches.whole"}
+FUSION = "fusion"  # of nets that were taught alone before
+SHIPPED_TRUNK = {"default": "trunk", FUSION: "trunk.branches.whole"}
 """Where nets hold the trunk of `default`. It is not trained further: what is asked is what the others add to it."""
 
 
@@ -91,7 +92,7 @@ class Row:
         return "motion" not in self.families
 
 
-WHOLE = "whole face"
+WHOLE, REGIONS = "whole face", "regions"
 ROWS = {
     row.name: row
     for row in (
@@ -102,13 +103,13 @@ ROWS = {
         Row("HOG, SVM", "svm", ("hog",)),
         Row("geometry and texture, SVM", "svm", ("geometry", "lbp", "hog")),
         Row("geometry, texture and motion, SVM", "svm", ("geometry", "lbp", "hog", "motion")),
-        Row("regions", "regions-cnn"),
+        Row(REGIONS, "regions-cnn"),
         Row(WHOLE, "default"),
-        Row("whole face and regions", "fusion"),
-        Row("whole face, regions and geometry", "fusion", ("geometry",)),
+        Row("whole face and regions", FUSION),
+        Row("whole face, regions and geometry", FUSION, ("geometry",)),
         Row(
             "whole face, regions, geometry and motion",
-            "fusion",
+            FUSION,
             ("geometry", "motion"),
             start="whole face, regions and geometry",
         ),
@@ -216,7 +217,7 @@ def given(row: Row, features: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
     return np.concatenate(tables, axis=1), tuple(names)
 
 
-# What is done: classic readers, which are soon there; nets on FER2013; these nets on the folds of CK+48
+# What is done: classic readers, which are soon there; nets on FER2013; what is fused of them; nets on folds of CK+48
 
 
 def works(row: Row, setting: Setting) -> tuple[list[Work], list[Work]]:
@@ -229,12 +230,13 @@ def phases(setting: Setting) -> tuple[list[Work], ...]:
     """Return all that is done; what is in a phase needs only phases before it."""
     classic: list[Work] = []
     taught: list[Work] = []
+    fused: list[Work] = []
     tuned: list[Work] = []
     for row in ROWS.values():
         fer2013, ck48 = works(row, setting)
-        (taught if row.is_net else classic).extend(fer2013)
+        (classic if not row.is_net else fused if row.reader == FUSION else taught).extend(fer2013)
         (tuned if row.is_net else classic).extend(ck48)
-    return classic, taught, tuned
+    return classic, taught, fused, tuned
 
 
 def run_families(setting: Setting, *, processes: int = 2) -> Iterator[str]:
@@ -322,7 +324,11 @@ def _taught_fer2013(row: Row, faces: FaceDataset, setting: Setting) -> Checkpoin
     training, validation, run = faces.of_split("Training"), faces.of_split("PublicTest"), _run_folder(row, setting)
     entry = Entry(row.name, replace(COMMON, architecture=row.reader, frozen=frozen_parts(row.reader)))
     recipe = planned(entry, training, run, setting.minutes)
-    return _finished(train(recipe, training, validation, run, init=with_shipped_trunk(recipe)))
+    parts = shipped_trunk(recipe.architecture)
+    if row.reader == FUSION:
+        alone = load_checkpoint(_run_folder(ROWS[REGIONS], setting) / CHECKPOINT_NAME).net.state_dict()
+        parts |= renamed(alone, "trunk", "trunk.branches.regions")
+    return _finished(train(recipe, training, validation, run, init=first_weights(recipe, parts)))
 
 
 def frozen_parts(architecture: str) -> tuple[str, ...]:
@@ -330,16 +336,25 @@ def frozen_parts(architecture: str) -> tuple[str, ...]:
     return (SHIPPED_TRUNK[architecture],) if architecture in SHIPPED_TRUNK else ()
 
 
-def with_shipped_trunk(recipe: Recipe) -> dict[str, Tensor]:
-    """Return the first weights of a net: drawn by the seed, but for a trunk of the whole face, which is `default`'s."""
+def shipped_trunk(architecture: str) -> dict[str, Tensor]:
+    """Return the trunk of `default` by the names it has in a net that sees the whole face; nothing for others."""
+    shipped = read_weights(model_path("default"))
+    return {
+        name: value for part in frozen_parts(architecture) for name, value in renamed(shipped, "trunk", part).items()
+    }
+
+
+def renamed(weights: Mapping[str, Tensor], module: str, place: str) -> dict[str, Tensor]:
+    """Return the weights of a module by the names that they have where it is part of another net."""
+    prefix = f"{module}."
+    return {f"{place}.{name.removeprefix(prefix)}": value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def first_weights(recipe: Recipe, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a net begins with: parts that were taught before, the others drawn by the seed."""
     torch.manual_seed(recipe.seed)
-    weights = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads}).state_dict()
-    for place in frozen_parts(recipe.architecture):
-        shipped = read_weights(model_path("default"))
-        weights |= {
-            name.replace("trunk", place, 1): value for name, value in shipped.items() if name.startswith("trunk.")
-        }
-    return weights
+    net = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads})
+    return net.state_dict() | dict(parts)
 
 
 def _taught_ck48(work: Work, faces: FaceDataset, is_seen: BoolArray, setting: Setting) -> Checkpoint:
