@@ -342,7 +342,7 @@ def _cell(value: str | float | None) -> str:
 def main() -> None:
     """Measure, print, write JSON and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results")
+    parser.add_argument("--out", type=Path, help="by default docs/results, of a quick look runs/quick")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else Size()
@@ -357,7 +357,8 @@ def main() -> None:
     hour = float(measured["Stages"][-1]["cpu minutes an hour of video"] or 0)
     measured["Cluster"] = simulated(hour, size)
     command = "python benchmarks/scale.py" + " --quick" * arguments.quick
-    write(arguments.out, {"command": command, "machine": facts, "size": asdict(size), **measured})
+    out = arguments.out or ROOT / ("runs/quick" if arguments.quick else "docs/results")
+    write(out, {"command": command, "machine": facts, "size": asdict(size), **measured})
 
 
 def write(out: Path, record: dict[str, Any]) -> None:

@@ -261,6 +261,7 @@ def test_hard_files_are_read_or_named(run: Run, media_dir: Path, tmp_path: Path)
         (["--annotate", "-"], "--annotate does not write to standard output"),
         (["--csv", "-", "--json", "-"], "-: is named for two outputs"),
         (["--csv", "{at}/out", "--parquet", "{at}/out"], "{at}/out: is named for two outputs"),
+        (["--csv", "{at}/out", "--json", "{at}/../{name}/out"], "/out: is named for two outputs"),
         (["--csv", ""], "--csv: has an empty name: expected a file"),
         (["--annotate", ""], "--annotate: has an empty name: expected a file"),
         (["--csv", "{at}/photo.png"], "{at}/photo.png: is no name for a table: expected one like results.csv"),
@@ -271,7 +272,7 @@ def test_misuse_is_one_line_before_any_work(options: list[str], reason: str, run
     _touch(tmp_path / "text.onnx", b"no net")
     write_cardless_model(tmp_path / "cardless.onnx")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    ended = run("analyze", photo, *[option.format(at=tmp_path) for option in options])
+    ended = run("analyze", photo, *[option.format(at=tmp_path, name=tmp_path.name) for option in options])
     assert (ended.code, ended.out) == (MISUSE, "")
     (line,) = ended.notes
     assert line.startswith("mien: ")

@@ -138,6 +138,20 @@ def test_a_folder_becomes_a_model_that_answers(own: Path, run: tuple[Path, Check
     assert faces.probabilities.shape == (1, 7)
 
 
+def test_the_card_of_a_run_that_was_stopped_says_so(
+    own: Path, run: tuple[Path, Checkpoint], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    content = torch.load(run[0] / "checkpoint.pt", weights_only=True)
+    torch.save(content | {"step": content["steps"] - 1}, path)
+    shutil.copy(run[0] / "manifest.json", tmp_path)
+    card = laboratory.export(path, tmp_path / "own.onnx", None, own, None)
+    assert (card.recipe["steps_done"], card.recipe["steps"]) == (content["steps"] - 1, content["steps"])
+    assert f"is of a run stopped at step {content['steps'] - 1} of {content['steps']}: the card says so" in notices(
+        caplog
+    )
+
+
 @pytest.mark.parametrize("parts", [("train",), ("train", "test"), ("train", "val"), ("train", "validation", "test")])
 def test_the_parts_that_are_there_are_used(
     parts: tuple[str, ...], recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

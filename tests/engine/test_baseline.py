@@ -365,7 +365,7 @@ def test_angles_of_the_head_are_not_told_relative() -> None:
 # --- what is refused
 
 
-@pytest.mark.parametrize("rest_s", [0, -1.0, float("nan"), float("inf"), "3", None])
+@pytest.mark.parametrize("rest_s", [0, 1e-7, -1.0, float("nan"), float("inf"), "3", None])
 def test_a_rest_of_no_time_is_refused(card: ModelCard, rest_s: Any) -> None:
     with pytest.raises(OptionError, match=r"baseline_s is .*: expected seconds of rest, above 0"):
         Baseline(rest_s, card)

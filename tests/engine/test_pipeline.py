@@ -254,7 +254,7 @@ def test_a_pipeline_of_objects(head: ByteArray) -> None:
     assert np.array_equal(detector.seen[0], np.repeat(head[..., :1], 3, axis=2))
     assert result.faces.boxes_xyxy.tolist() == [list(FACE_XYXY)]
     assert result.to_dicts()[0]["track_id"] == 42
-    assert tracker.times_s == [0.5]
+    assert tracker.times_s == [-1.0, 0.5]  # a new stream begins with a cut
     assert pipeline.recognizer is recognizer
     assert pipeline.detector is detector
 

@@ -52,7 +52,7 @@ def test_a_row_is_made_once_and_says_what_it_is(tmp_path: Path, made_faces: Face
     compare.run_entry(entry, None, tmp_path, minutes=0.01)
     row = json.loads((tmp_path / "paper.json").read_text("utf-8"))
     assert row["recipe"]["epochs"] >= 1
-    assert row["recipe"] == json.loads((tmp_path / "paper" / "recipe.json").read_text("utf-8"))
+    assert row["recipe"] == json.loads((tmp_path / "paper" / "plan.json").read_text("utf-8"))["recipe"]
     assert row["parameters"] == 106_503
     assert row["accuracy"]["count"] == int((made_faces.split == "PrivateTest").sum())
     assert 0 <= row["accuracy"]["low"] <= row["accuracy"]["value"] <= row["accuracy"]["high"] <= 1
@@ -64,8 +64,10 @@ def test_a_row_is_made_once_and_says_what_it_is(tmp_path: Path, made_faces: Face
     before = (tmp_path / "paper.json").stat().st_mtime_ns
     assert list(run_entries([entry], None, tmp_path, minutes=0.01)) == [row]
     assert (tmp_path / "paper.json").stat().st_mtime_ns == before
-    with pytest.raises(OptionError, match=r"is of 0\.01 minutes, asked are 20: give another --out"):
-        list(run_entries([entry], None, tmp_path, minutes=20))
+    other = Entry("paper-wide", TINY)
+    for asked in (entry, other):  # all rows of a folder stand on one page
+        with pytest.raises(OptionError, match=r"is of 0\.01 minutes, asked are 20: give another --out"):
+            list(run_entries([asked], None, tmp_path, minutes=20))
 
 
 @pytest.mark.usefixtures("_made_data")
@@ -74,7 +76,9 @@ def test_epochs_follow_the_budget_and_a_run_keeps_its_own(tmp_path: Path, made_f
     short = compare.planned(Entry("paper", TINY), training, tmp_path / "short", 0.01)
     long = compare.planned(Entry("paper", TINY), training, tmp_path / "long", 1.0)
     assert 1 <= short.epochs < long.epochs
-    assert compare.planned(Entry("paper", TINY), training, tmp_path / "long", 9.0) == long
+    assert compare.planned(Entry("paper", TINY), training, tmp_path / "long", 1.0) == long
+    with pytest.raises(OptionError, match=r"plan.json: is of 1 minutes, asked are 9: give another --out"):
+        compare.planned(Entry("paper", TINY), training, tmp_path / "long", 9.0)
     fixed = Entry("paper, to convergence", replace(TINY, epochs=3), is_budgeted=False)
     assert compare.planned(fixed, training, tmp_path / "fixed", 0.01).epochs == 3
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.core.errors import DatasetError
+from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.lab import protocol
 from mien.lab.datasets import FaceDataset
@@ -104,6 +104,9 @@ def test_a_trial_writes_what_it_answered(tmp_path: Path, monkeypatch: pytest.Mon
     assert content["recipe"]["seed"] == 3
     assert len(content["curves"]) == 2
     assert [one.trial for one in run_trials([trial], None, out)] == [trial]  # done already: nothing is trained
+    monkeypatch.setitem(protocol.PLANS, "ck48", replace(PLANS["ck48"], recipe=replace(tiny, epochs=2), init=None))
+    with pytest.raises(OptionError, match="is of another recipe than now: give another folder"):
+        list(run_trials([trial], None, out))
 
 
 def test_a_trial_of_the_paper_answers_with_seven(

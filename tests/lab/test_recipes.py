@@ -53,6 +53,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ('learning_rate = "fast"', "learning_rate is 'fast': expected a number"),
         ("architecture = 5", "architecture is 5: expected text in quotes"),
         ('heads = "ferplus"', "heads is 'ferplus': expected a list of texts"),
+        ("heads = [1, 2]", r"heads is \[1, 2\]: expected a list of texts"),
         ("epochs 5", "is no TOML"),
         ("epochs = 5\nepochs = 6", "is no TOML"),
         ("epochs = 0", "epochs is 0: expected at least 1"),

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -137,12 +138,38 @@ def test_what_is_frozen_stays_as_it_is(parts: tuple[FaceDataset, FaceDataset], t
     after = train(recipe, *parts, tmp_path / "second", init=first).net.state_dict()
     changed = {name for name, value in after.items() if not torch.equal(value, first[name])}
     assert changed == {"heads.fer2013.weight", "heads.fer2013.bias"}
-    with pytest.raises(OptionError, match="no module 'body' to freeze in paper: expected one of trunk, heads"):
+    with pytest.raises(
+        OptionError, match="no module 'body' to freeze in paper: expected trunk, heads, or a part of one"
+    ):
         train(replace(RECIPE, frozen=("body",)), *parts, tmp_path / "third")
     assert not (tmp_path / "third").exists()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        (replace(RECIPE, crop_size=49), "crop_size is 49: expected at most 48"),
+        (replace(RECIPE, crop_size=40), "crop_size is 40: paper knows whole faces only: expected 0"),
+    ],
+)
+def test_crops_that_a_net_cannot_take_are_refused(
+    recipe: Recipe, said: str, parts: tuple[FaceDataset, FaceDataset], tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        train(recipe, *parts, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 # stopped and gone on
+
+
+def test_a_stop_that_came_before_the_run_is_heard(
+    parts: tuple[FaceDataset, FaceDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    told.set()
+    monkeypatch.setattr("mien.lab.processes.STOPPED", told)
+    assert train(RECIPE, *parts, tmp_path).step == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send these signals")
@@ -167,7 +194,8 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(
     unbroken = train(recipe, *parts, tmp_path / "unbroken")
     assert resumed.finished
     assert same_weights(resumed, unbroken)
-    assert [row["val_loss"] for row in resumed.curves] == [row["val_loss"] for row in unbroken.curves]
+    for name in ("val_loss", "train_loss", "train_accuracy"):
+        assert [row[name] for row in resumed.curves] == [row[name] for row in unbroken.curves]
     assert len(rows_of(out)) == recipe.epochs
 
 
@@ -249,7 +277,7 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(parts: tuple[FaceDataset, FaceDataset], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(OutputError, match="cannot be written"):
+        with pytest.raises(OutputError, match="cannot be written|is a file: expected a folder"):
             train(RECIPE, *parts, out)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -22,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from mien.app.report import Report, is_page
 from mien.app.screen import printable
 from mien.app.summary import Summary
-from mien.core.errors import MediaError, OptionError, OutputError
+from mien.core.errors import MediaError, OptionError, OutputError, WorkerError
 from mien.core.types import FrameResult, Row
 from mien.engine.measuring import NOTHING, Asked
 from mien.engine.pipeline import stream
@@ -72,10 +73,11 @@ class Outputs:
     report: Path | None = None
 
     def __post_init__(self) -> None:
-        places = [str(path) for path in (*self.tables().values(), self.annotate, self.report) if path is not None]
-        for place in places:
-            if places.count(place) > 1:
-                raise OptionError(f"{place}: is named for two outputs: give each its own")
+        outputs = [path for path in (*self.tables().values(), self.annotate, self.report) if path is not None]
+        places = Counter(output.resolve() for output in outputs)
+        for output in outputs:
+            if places[output.resolve()] > 1:
+                raise OptionError(f"{output}: is named for two outputs: give each its own")
         for option, path in {"--annotate": self.annotate, "--report": self.report}.items():
             if str(path) == STDOUT:
                 raise OptionError(f"{option} does not write to standard output: name a file or folder")
@@ -356,7 +358,7 @@ def _read(name: str, run: _Run, bar: Progress, outcome: Outcome) -> None:
             for result in _watched(bar, source, results):
                 summary.add(result)
                 output.put(result)
-    except MediaError as error:
+    except (MediaError, WorkerError) as error:
         outcome.failures.append(str(error))
     finally:
         if summary.frames:

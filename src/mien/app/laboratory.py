@@ -101,6 +101,8 @@ def export(
     from mien.lab.training import load_checkpoint
 
     run, found = load_checkpoint(checkpoint), find_data(data)
+    if not run.finished:
+        log.warning("%s: is of a run stopped at step %d of %d: the card says so", checkpoint, run.step, run.steps)
     faces, source, start = _faces(found), FER2013, _start_of(checkpoint, found)
     if _is_folder(found):
         source = Source(("train", "validation", "test"), FOLDER_LICENSE, FOLDER_LIMITS)

@@ -8,6 +8,7 @@
     ├── DatasetError      a data set is missing, incomplete or malformed
     ├── ModelError        a model file is no ONNX, has no card, or does not fit
     ├── OutputError       a result cannot be written
+    ├── WorkerError       a process that does part of the work was stopped or killed
     ├── OptionError       an option has a value that is not offered (also a ValueError)
     └── MissingExtraError a package of an optional extra is not installed (also an ImportError)
 
@@ -33,6 +34,10 @@ class ModelError(MienError):
 
 class OutputError(MienError):
     """A result cannot be written."""
+
+
+class WorkerError(MienError):
+    """A process that does part of the work was stopped or killed."""
 
 
 class OptionError(MienError, ValueError):

@@ -24,6 +24,8 @@ TYPICAL_REST = {
 """What each net that ships answers on average for resting faces of people at large, columns as ``EXPRESSIONS``:
 measured by ``benchmarks/baseline.py`` on the 1,182 faces of `PublicTest` that most taggers of FER+ call neutral."""
 
+TAUGHT = "FER2013 Training"
+
 SURE = 0.8
 """A label with at least this probability stays on top after any correction. So a face that looks like another
 expression than neutral with it is no resting face that could be corrected: 1.6 % of those faces do (`default`)."""
@@ -107,7 +109,8 @@ class Baseline:
     rest_s : float
         Seconds, above 0; one to five are of use.
     card : ModelCard
-        Of the net that answers. Of a net that is not in :data:`TYPICAL_REST` answers are left as they are.
+        Of the net that answers. Of a net that is not in :data:`TYPICAL_REST`, or bears such a name but was taught other
+        faces, answers are left as they are.
 
     Raises
     ------
@@ -131,14 +134,14 @@ class Baseline:
 
     def __init__(self, rest_s: float, card: ModelCard) -> None:
         try:
-            is_time = 0 < rest_s < np.inf
+            is_time = ROUNDING_S < rest_s < np.inf
         except TypeError:
             is_time = False
         if not is_time:
             raise OptionError(f"baseline_s is {rest_s!r}: expected seconds of rest, above 0")
         self._rest_s, self._card = rest_s, card
         self._is_other = np.array([label != NEUTRAL for label in card.labels])
-        self._typical = TYPICAL_REST.get(card.name)
+        self._typical = TYPICAL_REST.get(card.name) if TAUGHT in card.training_data else None
         if self._typical is None:
             log.warning("what the net %r answers for resting faces is not known: answers stay as they are", card.name)
         self._watches: dict[int, _Watch] = {}

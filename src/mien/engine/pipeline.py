@@ -85,6 +85,8 @@ class Pipeline:
         self.detector = load_detector(detector)
         self.recognizer = _recognizer(recognizer)
         self._tracker = load_tracker(tracker)
+        if self._tracker is not None:
+            self._tracker.cut()  # it may have followed another stream before
         self._smoother = Smoother(smoothing_s)
         self._measurer = Measurer(Asked(landmarks, features, why, baseline_s), self.recognizer)
         self._finder, self._cuts = Finder(self.detector), CutFinder()

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from mien.core.errors import MienError
+from mien.core.errors import WorkerError
 
 T = TypeVar("T")
 
@@ -53,9 +53,12 @@ def side_by_side(
     Raises
     ------
     MienError
-        As the function raised it, or if a process was stopped or killed.
+        As the function raised it.
+    WorkerError
+        If a process was stopped or killed.
     """
     context = get_context("spawn")
+    others = context.active_children()
     with ProcessPoolExecutor(min(processes, len(asked)), context, initializer=_hear, initargs=(prepare,)) as pool:
         waiting = {pool.submit(_alone, function, one): one for one in asked}
         try:
@@ -63,9 +66,9 @@ def side_by_side(
                 done.result()
                 yield waiting[done]
         except (Stopped, BrokenProcessPool) as error:
-            raise MienError("one of the processes was stopped: give the same command again, it goes on") from error
+            raise WorkerError("one of the processes was stopped: give the same command again, it goes on") from error
         except BaseException:
-            for process in context.active_children():
+            for process in set(context.active_children()) - set(others):
                 process.terminate()
             raise
         finally:

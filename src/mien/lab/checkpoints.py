@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,7 @@ class Checkpoint:
     net : FaceNet
         The net with averaged weights, in evaluation mode: what is exported.
     curves : list of dict
-        One row for each epoch; where a run was stopped within an epoch, what stands there for its training is of the
-        steps since.
+        One row for each epoch.
     """
 
     recipe: Recipe
@@ -92,6 +91,8 @@ class State:
         Steps done.
     curves : list of dict
         One row for each epoch done.
+    meter : sequence of float
+        What was summed up in the epoch that is not done: see :class:`mien.lab.training.Meter`.
     """
 
     net: nn.Module
@@ -100,6 +101,7 @@ class State:
     optimizer: torch.optim.Optimizer
     step: int = 0
     curves: list[Curve] = field(default_factory=list)
+    meter: Sequence[float] = ()
 
 
 def check_folder(out: Path, run: Run) -> None:
@@ -139,6 +141,7 @@ def save(out: Path, run: Run, state: State) -> None:
             "optimizer": state.optimizer.state_dict(),
             "step": state.step,
             "curves": state.curves,
+            "meter": list(state.meter),
         },
         buffer,
     )
@@ -162,6 +165,7 @@ def restore(out: Path, state: State) -> None:
     state.criterion.load_state_dict(content["criterion"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.step, state.curves = content["step"], content["curves"]
+    state.meter = content.get("meter", ())  # runs of mien before 2026-11-28 kept none
 
 
 def averaged_weights(state: State) -> dict[str, Tensor]:

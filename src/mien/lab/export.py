@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,6 @@ from mien.lab.graph import (
 )
 from mien.lab.models import FaceNet, megaflops, parameter_count
 from mien.lab.quantization import quantize
-from mien.lab.recipes import Recipe
 from mien.lab.targets import head_labels
 
 LICENSE = (
@@ -139,10 +139,11 @@ def export(
     is_record, judge = (True, "ferplus") if source.splits == OFFICIAL_SPLITS else (False, head)
     calibration = calibrate(net, head, data.of_split(watched), judge=judge, is_mirrored=is_mirrored)
     card = replace(
-        _unmeasured_card(net, head, checkpoint.recipe, calibration, source),
+        _unmeasured_card(net, head, checkpoint.recipe.seed, calibration, source),
         name=name,
         version=version,
         training_data=training_data,
+        recipe=_told_recipe(checkpoint),
         mflops=megaflops(net, net.input_size) * (2 if is_mirrored else 1),
         is_mirrored=is_mirrored,
         is_quantized=is_quantized,
@@ -163,7 +164,15 @@ def export(
     return card
 
 
-def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calibration, source: Source) -> ModelCard:
+def _told_recipe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the options of a run as the card tells them; of one that is not finished also how far it came."""
+    recipe = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in asdict(checkpoint.recipe).items()
+    }
+    return recipe if checkpoint.finished else recipe | {"steps": checkpoint.steps, "steps_done": checkpoint.step}
+
+
+def _unmeasured_card(net: FaceNet, head: str, seed: int, calibration: Calibration, source: Source) -> ModelCard:
     return ModelCard(
         name="",
         version="",
@@ -174,8 +183,8 @@ def _unmeasured_card(net: FaceNet, head: str, recipe: Recipe, calibration: Calib
         parameters=parameter_count(net),
         mflops=0.0,
         training_data={},
-        recipe={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(recipe).items()},
-        seed=recipe.seed,
+        recipe={},
+        seed=seed,
         license=source.license,
         limits=source.limits,
         code_version=mien.__version__,

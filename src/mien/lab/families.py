@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from mien.engine.recognizer import model_path
 from mien.engine.results.writer import make_folder, whole_file, write_whole
 from mien.lab.checkpoints import CHECKPOINT_NAME, Checkpoint, load_checkpoint
 from mien.lab.classical import shallow_tree, size_of, support_vector_machine
-from mien.lab.compare import COMMON, Entry, milliseconds, planned
+from mien.lab.compare import COMMON, Entry, least_ms, milliseconds, planned
 from mien.lab.datasets import FOLDS, FaceDataset, find_data, load_ck48, load_fer2013, ten_folds
 from mien.lab.extraction import Extraction, extract
 from mien.lab.graph import read_weights
@@ -38,7 +38,6 @@ CHUNK = 4000  # faces whose features are extracted at a time
 BATCH = 256
 FEATURES = "features"  # how the extraction of features is told
 FEW = 300  # faces of each split for a quick look
-TIMED_RUNS = 100
 
 FINE = Recipe(
     heads=("ferplus",),  # knows contempt too
@@ -290,7 +289,7 @@ def _classic_answers(row: Row, faces: FaceDataset, features: FloatArray, is_seen
     return {
         "answers": reader.predict(table[~is_seen]).tolist(),
         "parameters": size_of(reader),
-        "milliseconds": median_ms(lambda: reader.predict(table[:1])),
+        "milliseconds": least_ms(lambda: reader.predict(table[:1])),
         "seconds": seconds,
     }
 
@@ -382,13 +381,3 @@ def answers_of(net: FaceNet, head: str, faces: FaceDataset) -> IntArray:
     parts = zip(torch.split(images, BATCH), torch.split(measures, BATCH), strict=True)
     with torch.inference_mode():
         return torch.cat([net(image.float(), part)[head].argmax(dim=1) for image, part in parts]).numpy()
-
-
-def median_ms(work: Callable[[], object]) -> float:
-    """Return how long something takes, the median of 100 times."""
-    times_s = []
-    for _ in range(TIMED_RUNS):
-        started = time.perf_counter()
-        work()
-        times_s.append(time.perf_counter() - started)
-    return 1000 * float(np.median(times_s))

@@ -18,6 +18,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from mien.core import errors
 from mien.core.errors import MienError
+from mien.engine.processes import STOPPED
 
 # Fabric tells of precision and processes on standard error; set here since every process imports this first.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -40,8 +41,8 @@ def launch(task: Task, *, processes: int, precision: str) -> None:
         strategy="ddp_spawn" if processes > 1 else "auto",
         precision=fastest_precision() if precision == "auto" else precision,  # type: ignore[arg-type]  # a recipe holds plain strings
     )
-    # Memory that the processes share, without a lock: a signal may come while the flag is read.
-    stop = get_context("spawn").RawValue(c_bool, False)
+    # Memory that the processes share, without a lock: a signal may come while the flag is read, or has come before.
+    stop = get_context("spawn").RawValue(c_bool, STOPPED.is_set())
     with _set_on_signal(stop):
         try:
             # Bound beforehand: Fabric refuses some of our types among the arguments of launch.

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mien.core.errors import DatasetError
+from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.processes import Stopped, side_by_side
 from mien.engine.recognizer import model_path
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import FOLDS, FaceDataset, draw_paper_set, find_data, load_ck48, load_fer2013, ten_folds
-from mien.lab.graph import read_weights
+from mien.lab.graph import read_weights, run_in_batches
 from mien.lab.models import FaceNet
 from mien.lab.processes import one_thread
-from mien.lab.recipes import Recipe
+from mien.lab.recipes import Recipe, recipe_of
 from mien.lab.training import train
 
 
@@ -168,12 +168,14 @@ def run_trials(
     ------
     DatasetError
         If a data set is missing or too small.
+    OptionError
+        If the folder holds a trial of another recipe.
     """
     make_folder(out)
     missing = []
     for trial in asked:
         if (out / f"{trial.name}.json").exists():
-            yield read_outcome(out, trial)
+            yield read_outcome(out, trial, recipe_of_trial(trial, epochs_share))
         else:
             missing.append(trial)
     if not missing:
@@ -181,6 +183,13 @@ def run_trials(
     task = partial(run_trial, data_dir=data_dir, out=out, epochs_share=epochs_share)
     for trial in side_by_side(task, missing, processes, prepare=one_thread):
         yield read_outcome(out, trial)
+
+
+def recipe_of_trial(trial: Trial, epochs_share: float = 1.0) -> Recipe:
+    """Return what a trial is trained with."""
+    recipe = PLANS[trial.plan].recipe
+    epochs = max(1, round(recipe.epochs * epochs_share))
+    return replace(recipe, seed=trial.seed, epochs=epochs, full_size_epochs=min(recipe.full_size_epochs, epochs))
 
 
 def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: float = 1.0) -> None:
@@ -194,9 +203,7 @@ def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: floa
     plan = PLANS[trial.plan]
     parts = _ck48_fold(trial, data_dir) if trial.plan == "ck48" else _paper_parts(trial, data_dir)
     training, test = map(as_distributions, parts)
-    epochs = max(1, round(plan.recipe.epochs * epochs_share))
-    full = min(plan.recipe.full_size_epochs, epochs)
-    recipe = replace(plan.recipe, seed=trial.seed, epochs=epochs, full_size_epochs=full)
+    recipe = recipe_of_trial(trial, epochs_share)
     init = None if plan.init is None else read_weights(model_path(plan.init))
     run = out / f"{trial.name}.run"
     checkpoint = train(recipe, training, test, run, init=init)
@@ -220,20 +227,31 @@ def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: floa
     shutil.rmtree(run)
 
 
-def read_outcome(out: Path, trial: Trial) -> Outcome:
-    """Return the result of a trial that was done."""
-    content = json.loads((out / f"{trial.name}.json").read_text("utf-8"))
+def read_outcome(out: Path, trial: Trial, recipe: Recipe | None = None) -> Outcome:
+    """Return the result of a trial that was done.
+
+    Raises
+    ------
+    OptionError
+        If it is not of this recipe.
+    """
+    path = out / f"{trial.name}.json"
+    content = json.loads(path.read_text("utf-8"))
+    if recipe is not None and recipe_of(content["recipe"], str(path)) != recipe:
+        raise OptionError(f"{path}: is of another recipe than now: give another folder (--out)")
     labels, probabilities = np.array(content["labels"], np.int64), np.array(content["probabilities"], np.float32)
     return Outcome(trial, np.array(content["source_ids"]), labels, probabilities)
 
 
 def mirrored_answers(net: FaceNet, head: str, images: ByteArray) -> FloatArray:
     """Return the mean of the probabilities of faces and of their mirror images, (N, K) float32."""
-    faces = torch.from_numpy(images).unsqueeze(1).float()
     net.eval()
-    with torch.inference_mode():
-        answers = [torch.softmax(net(faces)[head], 1), torch.softmax(net(faces.flip(3))[head], 1)]
-    return torch.stack(answers).mean(dim=0).numpy()
+
+    def both(faces: torch.Tensor) -> torch.Tensor:
+        seen = faces.float()
+        return (torch.softmax(net(seen)[head], 1) + torch.softmax(net(seen.flip(3))[head], 1)) / 2
+
+    return run_in_batches(both, images)
 
 
 def _paper_parts(trial: Trial, data_dir: Path | None) -> tuple[FaceDataset, FaceDataset]:

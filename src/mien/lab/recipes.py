@@ -158,8 +158,8 @@ def recipe_of(content: dict[str, Any], origin: str) -> Recipe:
 
 
 def _typed(value: object, expected: type, name: str) -> object:
-    if expected is tuple and isinstance(value, (list, tuple)):
-        return tuple(str(item) for item in value)
+    if expected is tuple and isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not expected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ctypes import c_bool
 from functools import lru_cache, partial
@@ -96,7 +96,7 @@ def train(
     for head in recipe.heads:
         head_labels(validation, head)
     augmenter(recipe.augmentation)
-    _first_net(recipe, init)
+    _refuse_wrong_crop(recipe, _first_net(recipe, init))
     for faces in (training, validation):
         given_measures(faces, recipe.architecture)
     run = Run(recipe, fingerprint(training), steps)
@@ -130,7 +130,7 @@ def _train(
     model, optimizer = fabric.setup(net, state.optimizer)
     model.mark_forward_method("with_features")
     criterion.to(fabric.device)
-    batches, meter = _Batches(recipe, training, targets, fabric.global_rank), _Meter()
+    batches, meter = _Batches(recipe, training, targets, fabric.global_rank), Meter(state.meter)
     with _bar(progress and fabric.is_global_zero, state.step, run.steps) as advance:
         for step in range(state.step, run.steps):
             # 1. A batch: augmented, sometimes mixed.
@@ -159,10 +159,11 @@ def _train(
                 row = {"epoch": float(epoch), "learning_rate": rate} | meter.means(fabric)
                 row |= validate(fabric, average, validation, recipe)
                 state.curves.append(row | meter.seconds())
-                meter = _Meter()
+                meter = Meter()
             # 4. What is kept.
             stopping = stop_asked(fabric, stop)
             if fabric.is_global_zero and (left == 0 or stopping):
+                state.meter = meter.so_far()
                 save(out, run, state)
             if stopping:
                 return
@@ -206,9 +207,25 @@ def _first_net(recipe: Recipe, init: Mapping[str, Tensor] | None) -> FaceNet:
     modules = dict(net.named_modules())
     for name in recipe.frozen:
         if name not in modules:
-            raise OptionError(f"no module {name!r} to freeze in {recipe.architecture}: expected one of trunk, heads")
+            raise OptionError(
+                f"no module {name!r} to freeze in {recipe.architecture}: expected trunk, heads, or a part of one, "
+                f"such as heads.{recipe.heads[0]}"
+            )
         modules[name].requires_grad_(False)
     return net
+
+
+def _refuse_wrong_crop(recipe: Recipe, net: FaceNet) -> None:
+    if recipe.crop_size > net.input_size:
+        raise OptionError(f"crop_size is {recipe.crop_size}: expected at most {net.input_size}, the whole face")
+    if recipe.crop_size:
+        try:
+            with torch.inference_mode():
+                net.eval()(torch.zeros(1, 1, recipe.crop_size, recipe.crop_size))
+        except RuntimeError as error:  # of nets that flatten their maps
+            raise OptionError(
+                f"crop_size is {recipe.crop_size}: {recipe.architecture} knows whole faces only: expected 0"
+            ) from error
 
 
 class _Batches:
@@ -261,19 +278,32 @@ def _order(seed: int, epoch: int, count: int) -> IntArray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-class _Meter:
-    """Mean loss and accuracy of the batches of an epoch, over the faces of which something is known."""
+class Meter:
+    """Mean loss and accuracy of the batches of an epoch, over the faces of which something is known; and its time.
 
-    def __init__(self) -> None:
-        self.sums = torch.zeros(3)  # loss, correct, count
-        self.started = time.monotonic(), time.process_time()
+    Parameters
+    ----------
+    before : sequence of float
+        What :meth:`so_far` gave, of an epoch that was begun in another process.
+    """
+
+    def __init__(self, before: Sequence[float] = ()) -> None:
+        *sums, wall, cpu = before or (0.0,) * 5
+        self.sums = torch.tensor(sums)  # loss, correct, count
+        self.started = time.monotonic() - wall, time.process_time() - cpu
+
+    def so_far(self) -> list[float]:
+        """Return the sums of loss, right answers and faces, and the seconds, by clock and by processor."""
+        return [*self.sums.tolist(), time.monotonic() - self.started[0], time.process_time() - self.started[1]]
 
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Add a batch."""
         known = targets.sum(dim=1) > 0
         correct = known & (logits.argmax(dim=1) == targets.argmax(dim=1))
         self.sums += torch.tensor([float(loss.detach() * known.sum()), float(correct.sum()), float(known.sum())])
 
     def means(self, fabric: Fabric) -> Curve:
+        """Return the means over all processes."""
         sums = torch.as_tensor(fabric.all_reduce(fabric.to_device(self.sums), reduce_op="sum"))
         loss, correct, count = sums.tolist()
         return {"train_loss": loss / max(count, 1), "train_accuracy": correct / max(count, 1)}

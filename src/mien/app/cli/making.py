@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.app.cli.base import Data, Faces, app, ended_by_signal
+from mien.app.cli.base import INTERRUPTED, Data, Faces, app, ended_by_signal
 from mien.app.screen import notes, screen
 
 
@@ -29,12 +29,14 @@ def train(
     screen.print(f"{state}: {out / 'checkpoint.pt'}", soft_wrap=True)
     if checkpoint.curves:
         screen.print(", ".join(f"{name} {value:.4g}" for name, value in checkpoint.curves[-1].items()), soft_wrap=True)
+    if not checkpoint.finished:
+        raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="default, fer2013, paper, or a path to an .onnx file.")] = "default",
-    data: Data = None,
+    data: Faces = None,
     split: Annotated[
         str, typer.Option("--split", help="Of FER2013: choose by PublicTest, report PrivateTest.")
     ] = "PrivateTest",
@@ -140,6 +142,6 @@ def landmarks(
         card = make_landmarks(teacher, data, out, notes, epochs=epochs)
     if card is None:
         screen.print(f"stopped: {out}", soft_wrap=True)
-        return
+        raise typer.Exit(INTERRUPTED)
     figures = ", ".join(f"{name} {score.value:.4f}" for name, score in card.scores.items())
     screen.print(f"{out / 'landmarks.onnx'}: {figures}", soft_wrap=True)
