@@ -296,7 +296,7 @@ def test_a_short_row_of_fer2013_is_named(command: str, run: Run, tmp_path: Path)
     assert line.startswith(f"mien: {folder / 'fer2013.csv'}, row 4 (line 6): has 3 pixels: expected 2304")
 
 
-def test_a_folder_of_faces_becomes_a_net(run: Run, tmp_path: Path) -> None:
+def test_a_folder_of_faces_becomes_a_net(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)
     for expression in ("happy", "sad"):
         for number in range(12):
@@ -305,6 +305,11 @@ def test_a_folder_of_faces_becomes_a_net(run: Run, tmp_path: Path) -> None:
     recipe = 'architecture = "paper"\nepochs = 1\nbatch_size = 8\naugmentation = "none"\nprecision = "32-true"\n'
     (tmp_path / "tiny.toml").write_text(recipe, "utf-8")
     data = ("--data", tmp_path / "own")
+    monkeypatch.setattr("mien.lab.processes.STOPPED.is_set", lambda: True)
+    ended = run("train", "--config", tmp_path / "tiny.toml", "--out", tmp_path / "run", *data)
+    assert ended.code == INTERRUPTED  # so that what follows it in a script is not begun
+    assert "stopped at step 1 of 2" in ended.out
+    monkeypatch.undo()
     ended = run("train", "--config", tmp_path / "tiny.toml", "--out", tmp_path / "run", *data)
     assert (ended.code, len(ended.notes)) == (0, 3)
     assert [line for line in ended.notes if "drawn at random, train 17, validation 4, test 3" in line]

@@ -277,7 +277,7 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(parts: tuple[FaceDataset, FaceDataset], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(OutputError, match="cannot be written|is a file: expected a folder"):
+        with pytest.raises(OutputError, match=r"cannot be written|is a file: expected a folder"):
             train(RECIPE, *parts, out)
 
 
