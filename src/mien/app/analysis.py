@@ -206,7 +206,7 @@ def analyze_sources(
     outcome = Outcome()
     names = list(dict.fromkeys(_expanded(sources, outcome.failures)))
     with ExitStack() as opened:
-        run = _Run(names, recognizer, options, outputs, opened)
+        run = _Run(names, recognizer, options, outputs, opened, outcome.failures)
         stack = opened.pop_all()
     with _kept_from_failing(outcome), stack:
         bar = stack.enter_context(_bar(console))
@@ -226,7 +226,13 @@ class _Run:
     """What is open while sources are read: the writers of all of them, and where segments are kept."""
 
     def __init__(
-        self, names: Sequence[str], recognizer: Recognizer, options: Options, outputs: Outputs, stack: ExitStack
+        self,
+        names: Sequence[str],
+        recognizer: Recognizer,
+        options: Options,
+        outputs: Outputs,
+        stack: ExitStack,
+        failures: Sequence[str],
     ) -> None:
         if outputs.subtitles and len(names) > 1:
             raise OptionError(f"{outputs.subtitles}: subtitles are of one video, not of {len(names)} sources: name one")
@@ -234,7 +240,8 @@ class _Run:
             raise OptionError(f"{outputs.report}: is one page, and there are {len(names)} sources: name a folder")
         self._recognizer, self._options, self._outputs = recognizer, options, outputs
         self._detector = load_detector(options.detector)
-        self._tables = [stack.enter_context(table) for table in _tables(outputs, recognizer, options)] if names else []
+        tables = _tables(outputs, recognizer, options, failures) if names else ()
+        self._tables = [stack.enter_context(table) for table in tables]
         self._annotation: Writer | None = None
         if names and outputs.annotate is not None:
             annotation = open_annotation(
@@ -288,7 +295,7 @@ class _Run:
         )
 
 
-def _tables(outputs: Outputs, recognizer: Recognizer, options: Options) -> Iterator[Writer]:
+def _tables(outputs: Outputs, recognizer: Recognizer, options: Options, failures: Sequence[str]) -> Iterator[Writer]:
     header = table_header(
         recognizer.card.labels,
         model=recognizer.card.name,
@@ -300,7 +307,7 @@ def _tables(outputs: Outputs, recognizer: Recognizer, options: Options) -> Itera
     for kind, path in outputs.tables().items():
         yield WRITERS[kind](path, header)
     if outputs.report:
-        yield Report(outputs.report, header, recognizer.card, has_faces=not options.blur)
+        yield Report(outputs.report, header, recognizer.card, has_faces=not options.blur, failures=failures)
 
 
 def _summarizing(writer: type[EventTable | TrackTable | GroupTable], path: Path, header: Row) -> Writer:

@@ -99,7 +99,11 @@ def test_what_cannot_be_listed_says_why(folder: Path, memory: str) -> None:
     assert "has no end" in problem("camera:0")
     assert "matches no picture" in problem(folder / "*.webm")
     assert "expected a column" in problem(folder / "list.csv")
-    assert "cannot be read as a list" in problem(folder / "bytes.txt")
+    assert "is no list in UTF-8" in problem(folder / "bytes.txt")
+    (folder / "none.csv").write_text("source\n", "utf-8")
+    assert "is an empty list" in problem(folder / "none.csv")
+    (folder / "spaced.csv").write_text("Path, note\n one.png , first\n", "utf-8")
+    assert [Path(one.path).name for one in list_inputs([str(folder / "spaced.csv")])] == ["one.png"]
     assert "without pictures" in problem(folder / "empty")
     assert "Protocol not known" in problem("rtsp://me:secret@door/1")
     assert "secret" not in problem("rtsp://me:secret@door/1")
@@ -135,7 +139,8 @@ def test_two_addresses_of_one_source_are_one_input() -> None:
 def test_the_copy_of_a_signed_url_has_the_suffix_of_its_file(memory: str, tmp_path: Path) -> None:
     system = fsspec.filesystem("memory")
     system.pipe(f"/archive/b.jpg?signature={300 * 'a'}.b", b"content")
-    copy = Fetcher(tmp_path).local(f"{memory}/b.jpg?signature={300 * 'a'}.b")
+    fetcher = Fetcher(tmp_path)
+    copy = fetcher.local(f"{memory}/b.jpg?signature={300 * 'a'}.b")
     assert (copy.suffix, copy.read_bytes()) == (".jpg", b"content")
 
 
@@ -151,6 +156,14 @@ def test_of_urls_one_copy_is_kept(memory: str, tmp_path: Path) -> None:
         fetcher.local(f"{memory}/missing.mp4")
     assert not second.exists()
     assert fetcher.copy is None
+
+
+def test_a_copy_goes_with_who_fetched_it(memory: str, tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path)
+    copy = fetcher.local(f"{memory}/b.jpg")
+    assert copy.exists()
+    del fetcher
+    assert not copy.exists()
 
 
 def test_a_batch_of_urls_names_them_and_not_their_copies(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from archives import WHOLE, Here, Rows, rows_of, run_here, tables_of
+from archives import WHOLE, Here, Rows, rows_of, run_here, tables_of, write_long_video
 from footage import DARK, GLIMPSES, HEAD, write_photo, write_video
 from rich.console import Console
 
@@ -23,8 +24,9 @@ import mien
 from mien.app.analysis import Options, Outputs, analyze_sources
 from mien.app.batch import store
 from mien.app.batch.inputs import Input
+from mien.app.batch.joining import SegmentTask
 from mien.app.batch.store import Store
-from mien.app.batch.tasks import Plan, Session, SourceTask
+from mien.app.batch.tasks import Plan, Reply, Session, SourceTask, Task, packed
 from mien.core.errors import OptionError, OutputError
 from mien.core.types import columns
 from mien.engine.measuring import Asked
@@ -120,15 +122,63 @@ def test_a_file_that_is_only_touched_is_not_read_again(album: Path, tmp_path: Pa
     outcome, again = run_here([str(album)], tmp_path / "set")
     assert (again.asked, again.frames) == (["1.png"], 0)
     assert (outcome.sources, outcome.frames) == (4, 4)
+    before = tables_of(tmp_path / "set")
+    _, third = run_here([str(album)], tmp_path / "set")
+    assert third.asked == []  # nor looked at again
+    assert tables_of(tmp_path / "set") == before
 
 
 def test_what_was_missing_is_tried_again(album: Path, tmp_path: Path) -> None:
-    late, out = album / "late.png", tmp_path / "set"
-    outcome, _ = run_here([str(late)], out)
-    assert len(outcome.failures) == len(rows_of(out, "errors")) == 1
+    late, other, out = album / "late.png", album / "other.png", tmp_path / "set"
+    outcome, _ = run_here([str(late), str(other)], out)
+    assert len(outcome.failures) == len(rows_of(out, "errors")) == 2
     write_photo(late)
     outcome, _ = run_here([str(late)], out)
+    assert [row[0] for row in rows_of(out, "errors")] == [str(other)]  # which this run was not asked for
+    assert len(outcome.failures) == 1
+    write_photo(other)
+    outcome, _ = run_here([str(late), str(other)], out)
     assert (outcome.failures, rows_of(out, "errors")) == ([], [])
+
+
+def test_what_could_not_be_listed_is_no_error_any_more_once_it_can_be(album: Path, tmp_path: Path) -> None:
+    out, pattern, later, listed = tmp_path / "set", album / "*.jpg", tmp_path / "later", tmp_path / "list.txt"
+    later.mkdir()
+    listed.write_text("later\n", "utf-8")
+    asked = [str(pattern), str(listed), f"file://{later}"]
+    run_here(asked, out)
+    assert {row[0] for row in rows_of(out, "errors")} == {str(pattern), str(later)}
+    write_photo(album / "4.jpg")
+    run_here(asked[:1], out)
+    assert [row[0] for row in rows_of(out, "errors")] == [str(later)]
+    write_photo(later / "5.jpg")
+    outcome, _ = run_here(asked[1:], out)
+    assert (outcome.failures, rows_of(out, "errors"), outcome.sources) == ([], [], 2)
+
+
+def test_a_video_that_cannot_be_fetched_to_its_end_is_tried_again(tmp_path: Path) -> None:
+    """Its first minute is read, then its server is gone."""
+    video, system, out = write_long_video(tmp_path / "long.mkv"), fsspec.filesystem("memory"), tmp_path / "set"
+
+    class Broken(Here):
+        def _read(self, task: Task) -> Reply:
+            assert self.session is not None
+            if isinstance(task, SegmentTask) and task.segment.number == 1:
+                self.session.fetcher.forget()
+                system.rm("/long.mkv")
+            return super()._read(task)
+
+    source = "memory:///long.mkv"
+    system.put(str(video), "/long.mkv")
+    outcome, _ = run_here([source], out, Broken())
+    assert ("cannot be fetched" in outcome.failures[0], outcome.frames, rows_of(out)) == (True, 0, [])
+    assert [row[:2] for row in rows_of(out, "errors")] == [(source, "open")]
+    system.put(str(video), "/long.mkv")
+    outcome, again = run_here([source], out)
+    assert (outcome.failures, outcome.frames, again.frames) == ([], 150, 90)
+    assert len(rows_of(out)) == 150
+    assert not list((out / ".tasks").iterdir())
+    system.rm("/long.mkv")
 
 
 def test_what_was_read_stays_when_it_is_not_there_any_more(album: Path, tmp_path: Path) -> None:
@@ -217,10 +267,21 @@ def test_other_files_in_the_data_set_stay(album: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "set" / "rows").iterdir()} == {"notes.txt", "part-000000.parquet"}
 
 
-def test_without_room_for_files_in_the_making_it_says_where(album: Path, tmp_path: Path) -> None:
+def test_without_room_for_files_in_the_making_it_says_where(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = Session(Plan("default", mien.load().model.sha256, WHOLE), tmp_path / "missing")
+    task = SourceTask(Input(str(album / "1.png")))
     with pytest.raises(OutputError, match="missing: cannot be written"):
-        session(SourceTask(Input(str(album / "1.png"))))
+        session(task)
+    (tmp_path / "missing").mkdir()
+    monkeypatch.setattr(SourceTask, "done", full)
+    with pytest.raises(OutputError, match="missing: cannot be written"):
+        session(task)
+
+
+def full(*_arguments: object) -> Reply:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class Killed(BaseException):
@@ -274,6 +335,7 @@ def test_ended_at_any_change_it_goes_on_as_an_unbroken_run(
     write_photo(album / "2.png", DARK)
     write_photo(album / "3.png", DARK)
     write_photo(album / "new.png")
+    os.utime(album / "0.png", (1, 1))
     run_here([str(album)], tmp_path / "fresh", here)
     expected, changes, is_ended = tables_of(tmp_path / "fresh"), 0, True
     while is_ended:
@@ -291,3 +353,46 @@ def test_ended_at_any_change_it_goes_on_as_an_unbroken_run(
         assert not list((out / ".tasks").iterdir()), changes
         changes += 1
     assert changes > 30
+
+
+class Torn(Here):
+    """Does not read a video to its end."""
+
+    def _read(self, task: Task) -> Reply:
+        if isinstance(task, SegmentTask) and task.segment.number == 1:
+            told = task.told.failed("read", f"{task.told.source}: breaks off")
+            return Reply(task.key, told, packed(told))
+        return super()._read(task)
+
+
+def test_a_killed_retry_keeps_what_it_has_read(tmp_path: Path, kill: Kill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.app.batch.job.load", cache(mien.load))
+    source, before, out, here = (
+        str(write_long_video(tmp_path / "long.mkv")),
+        tmp_path / "before",
+        tmp_path / "set",
+        Here(),
+    )
+    run_here([source], before, Torn())
+    run_here([source], tmp_path / "fresh", here)
+    old, new, found, changes, is_killed = tables_of(before), tables_of(tmp_path / "fresh"), [], 0, True
+    while is_killed:
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(before, out)
+        here.frames, is_killed = 0, False
+        kill(changes, Killed)
+        try:
+            run_here([source], out, here, retry=True)
+        except Killed:
+            is_killed = True
+        kill(None, Killed)
+        run_here([source], out, here)  # and whoever does not ask for more has what is whole
+        found.append(tables_of(out))
+        run_here([source], out, here, retry=True)
+        assert tables_of(out) == new, changes
+        assert here.frames <= 150 + 60, changes  # a minute may be lost
+        assert not list((out / ".tasks").iterdir()), changes
+        changes += 1
+    first = found.index(new)
+    assert found == [old] * first + [new] * (changes - first)
+    assert 0 < first < changes - 5

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pickle
 import signal
 import time
 from collections import deque
@@ -31,8 +33,10 @@ from rich.console import Console
 from mien.app.batch.inputs import Input
 from mien.app.batch.job import run_batch
 from mien.app.batch.local import Pool
+from mien.app.batch.ray_engine import _Actor
 from mien.app.batch.tasks import Reply, SourceTask, Task
 from mien.core.errors import MienError, OutputError
+from mien.engine.results.writer import as_output_error
 
 
 def test_a_killed_driver_goes_on(archive: Path, unbroken: dict[str, Rows], tmp_path: Path) -> None:
@@ -107,3 +111,21 @@ def test_a_worker_that_cannot_begin_stops_the_run(tmp_path: Path) -> None:
     tasks: deque[Task] = deque([SourceTask(Input(str(tmp_path / "a.jpg")))])
     with pytest.raises(MienError, match="no room"):
         list(Pool(refused, 1).replies(tasks))
+
+
+def full() -> Callable[[Task], Reply]:
+    with as_output_error("scratch"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_of_a_worker_is_known_as_such(tmp_path: Path) -> None:
+    """By it the command tells what is no misuse."""
+    task = SourceTask(Input(str(tmp_path / "a.jpg")))
+    with pytest.raises(MienError, match="scratch: cannot be written") as here:
+        list(Pool(full, 1).replies(deque([task])))
+    (refusal,) = _Actor(full)({"task": [pickle.dumps(task)]})["reply"]
+    with pytest.raises(MienError, match="scratch: cannot be written") as in_ray:
+        pickle.loads(refusal).raised()
+    for error in (here.value, in_ray.value):
+        assert isinstance(error.__cause__, OSError)
+        assert error.__cause__.errno == errno.ENOSPC

@@ -217,11 +217,11 @@ def test_an_archive_tells_what_is_missing(tmp_path: Path) -> None:
     one.write_bytes(one.read_bytes()[:-10])
     two = write(tmp_path / "two.jsonl", video(source="two.mp4"))
     written = write_report([one, two, tmp_path / "gone.csv"], tmp_path / "out")
-    assert len(written.failures) == 1
+    assert len(written.failures) == 2
     text = Read((tmp_path / "out" / "index.html").read_text("utf-8")).text
-    assert "1 input could not be read in full" in text
+    assert "2 inputs could not be read in full" in text
     assert "gone.csv: cannot be read" in text
-    assert "one.mp4: one.jsonl breaks off after 69 rows" in text
+    assert "one.mp4: one.jsonl breaks off at row 70" in text
 
 
 def test_models_with_other_labels_stand_in_one_archive(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_what_is_torn_off_ends_the_file_and_the_rows_before_count(folder: Path, 
         assert seen[0].faces == sum(row["expression"] is not None for row in written)
         assert sum(len(one.notices) for one in seen) == is_torn
         if is_torn:
-            assert f"after {rows} rows" in seen[0].notices[0]
+            assert f"at row {rows + 1}," in seen[0].notices[0]
 
 
 def test_a_broken_row_in_the_middle_ends_the_file(folder: Path, tmp_path: Path) -> None:
@@ -184,14 +184,39 @@ def test_a_broken_row_in_the_middle_ends_the_file(folder: Path, tmp_path: Path) 
     ):
         path = tmp_path / "wrong.jsonl"
         path.write_text("".join([*whole[:6], wrong, *whole[6:]]), "utf-8")
-        (seen,) = Reading([path]).sources()
+        reading = Reading([path])
+        (seen,) = reading.sources()
         assert seen.frames == 5
-        assert "breaks off after 5 rows" in seen.notices[0]
+        assert "breaks off at row 6" in seen.notices[0]
+        assert reading.failures == seen.notices  # the command says it too, and ends with 1
+
+
+def test_rows_in_another_order_are_refused(tmp_path: Path) -> None:
+    """As a spreadsheet or pandas leaves them after sorting by a probability; or a table twice in one file."""
+    lines = write(tmp_path / "scene.jsonl", video()).read_text("utf-8").splitlines(keepends=True)
+    header, rows = lines[0], lines[1:]
+    one, two = ([line.replace('"talk.mp4"', f'"{name}.mp4"') for line in rows] for name in ("one", "two"))
+    path = tmp_path / "mixed.jsonl"
+    for mixed, said in (
+        ([*one, *two, *one], "has rows of one.mp4 in several places: expected them in the order that mien writes"),
+        (rows[::-1], "whose times go back: expected them in the order that mien writes: sort them by source, time_s"),
+    ):
+        path.write_text("".join([header, *mixed]), "utf-8")
+        reading = Reading([path])
+        list(reading.sources())
+        assert said in reading.failures[0]
 
 
 def test_a_face_without_box_or_probabilities_is_no_row() -> None:
     row = video()[0].to_dicts()[0]
-    for wrong in ({"x1": None}, {"happy": 7.0}, {"expression": "merry"}, {"time_s": float("nan")}, {"track_id": 2**60}):
+    for wrong in (
+        {"x1": None},
+        {"happy": 7.0},
+        {"expression": "merry"},
+        {"time_s": float("nan")},
+        {"time_s": -5},
+        {"track_id": 2**60},
+    ):
         with pytest.raises((ValueError, KeyError)):
             as_batch([row | wrong], EXPRESSIONS)
 

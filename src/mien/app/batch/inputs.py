@@ -7,10 +7,11 @@ import glob
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -98,6 +99,17 @@ def list_inputs(sources: Iterable[str]) -> list[Input]:
     return list(found.values())
 
 
+def names_of(sources: Iterable[str]) -> set[str]:
+    """Return the names by which a problem with sources, or with what lists have, is told: all that is asked for."""
+    entries = (entry for source in sources for entry in (source, *_entries(source)))
+    return {entry.source if isinstance(entry, Input) else _named(entry).source for entry in entries}
+
+
+def _named(entry: str) -> Input:
+    path = entry.removeprefix("file://")
+    return Input(path if _URL.match(path) else os.path.abspath(path))  # noqa: PTH100 - as where it is expanded
+
+
 def _entries(source: str) -> Iterator[str | Input]:
     """Yield what is in a list, or the source itself."""
     path = Path(source)
@@ -106,9 +118,14 @@ def _entries(source: str) -> Iterator[str | Input]:
         return
     try:
         lines = _listed(path)
-    except (OSError, ValueError, csv.Error) as error:
+    except UnicodeDecodeError:
+        yield Input(os.path.abspath(source), problem=f"{source}: is no list in UTF-8: save it as UTF-8")  # noqa: PTH100
+        return
+    except (MediaError, OSError, ValueError, csv.Error) as error:
         yield Input(os.path.abspath(source), problem=f"{source}: cannot be read as a list ({one_line(error)})")  # noqa: PTH100
         return
+    if not lines:
+        yield Input(os.path.abspath(source), problem=f"{source}: is an empty list: expected a source")  # noqa: PTH100
     for line in lines:
         yield line if _URL.match(line) else str(path.parent / line)
 
@@ -119,10 +136,13 @@ def _listed(path: Path) -> list[str]:
             lines = [line.strip() for line in file]
             return [line for line in lines if line and not line.startswith("#")]
         table = csv.DictReader(file)
-        name = next((name for name in LIST_COLUMNS if name in (table.fieldnames or ())), None)
+        names = {name.strip().lower(): name for name in table.fieldnames or ()}
+        name = next((names[name] for name in LIST_COLUMNS if name in names), None)
         if name is None:
-            raise ValueError(f"expected a column {' or '.join(LIST_COLUMNS)}")
-        return [row[name] for row in table if row[name]]
+            there = ", ".join(names) or "none"
+            raise MediaError(f"expected a column {' or '.join(LIST_COLUMNS)}, between commas: it has {there}")
+        cells = ((row[name] or "").strip() for row in table)
+        return [cell for cell in cells if cell]
 
 
 def _expanded(entry: str | Input) -> Iterator[Input]:
@@ -239,6 +259,7 @@ class Fetcher:
         self._folder = folder
         self._url = ""
         self.copy: Path | None = None
+        self._remove: Callable[[], object] | None = None
 
     def local(self, path: str) -> Path:
         """Return where a file is that the system can open.
@@ -255,6 +276,8 @@ class Fetcher:
             handle, name = tempfile.mkstemp(_suffix(path), "mien-", self._folder)
             os.close(handle)
             self._url, self.copy = path, Path(name)
+            # By itself too: nobody closes a session whose process Ray ends.
+            self._remove = finalize(self, self.copy.unlink, missing_ok=True)
             try:
                 system, place = fsspec.core.url_to_fs(path)
                 system.get_file(place, name)
@@ -265,6 +288,6 @@ class Fetcher:
 
     def forget(self) -> None:
         """Remove what was fetched."""
-        if self.copy is not None:
-            self.copy.unlink(missing_ok=True)
+        if self._remove is not None:
+            self._remove()
         self.copy = None

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mien.app.analysis import Options
 from mien.app.batch import manifest
-from mien.app.batch.inputs import Input, list_inputs
+from mien.app.batch.inputs import Input, list_inputs, names_of
 from mien.app.batch.joining import JoinTask, SegmentTask
 from mien.app.batch.progress import Progress
 from mien.app.batch.store import Store
@@ -110,7 +110,7 @@ def run_batch(
     }
     manifest.begin(out, made_by)
     with Store(out, header) as store, Progress(console) as progress:
-        job = Job(store, inputs, retry=retry)
+        job = Job(store, inputs, names_of(sources), retry=retry)
         progress.begin(job.left)
         stopped = False
         try:
@@ -154,6 +154,8 @@ class Job:
     store : Store
         Open.
     inputs : sequence of Input
+    names : set of str
+        Of all that the run was asked for, whatever it stands for today, as :func:`names_of` returns them.
     retry : bool
         Whether to read inputs again that had an error.
 
@@ -165,13 +167,14 @@ class Job:
         Errors of inputs that are not there any more, whose results of an earlier run stay.
     """
 
-    def __init__(self, store: Store, inputs: Sequence[Input], *, retry: bool = False) -> None:
+    def __init__(self, store: Store, inputs: Sequence[Input], names: set[str], *, retry: bool = False) -> None:
         self._store, self._retry = store, retry
         self._tasks: deque[Task] = deque()
         self._inputs: dict[str, Input] = {}
         self._videos: dict[str, _Video] = {}
         self.unreached: list[str] = []
-        store.drop(told.source for told in store.all_known() if told.stage in UNREAD and not told.sha256)
+        named = (store.known(name) for name in names.union(one.source for one in inputs))
+        store.drop(told.source for told in named if told and told.stage in UNREAD and not told.sha256)
         for one in inputs:
             self._begin(one)
         self.left = len(self._tasks)
@@ -211,7 +214,9 @@ class Job:
         if reply.segments:
             self._split(reply)
             return None
-        if not reply.is_known:
+        if reply.is_known:
+            self._store.restamp(reply.told)
+        else:
             self._keep_source(reply)
         self._videos.pop(source, None)
         del self._inputs[source]

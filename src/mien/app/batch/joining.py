@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mien.app.batch.inputs import Input
 from mien.app.batch.tasks import Reply, Session, Told, member, packed, source_key, told_of, written
-from mien.core.errors import OutputError
+from mien.core.errors import MediaError, OutputError
 from mien.core.types import FrameResult
 from mien.engine.segments import Record, Segment, in_segments
 
@@ -42,12 +42,16 @@ class SegmentTask:
         broken: list[Exception] = []
         try:
             path = session.fetcher.local(self.input.path)
+        except MediaError as error:
+            told = told.failed("open", session.line(error, told))
+            return Reply(self.key, told, packed(told))
+        try:
             results = _to_its_end(session.reading(path).results(self.segment, session.recognizer), broken)
             for result in Record(folder / _RECORD).kept(results):
                 frames += result.time_s >= self.segment.start_s  # not those by which it warms up
         except OutputError:
             raise
-        except Exception as error:  # of the file system that it is fetched from
+        except Exception as error:  # whatever is in the file
             broken.append(error)
         if broken:
             told = told.failed("read", session.line(broken[0], told))
@@ -97,6 +101,9 @@ class JoinTask:
                 (records / f"{segment.number:05}.npz").write_bytes(record)
                 whole += 1
             broken = told_of(file)
+            if broken.stage == "open":  # its end was not seen: nothing of it is known until all can be fetched
+                told = Told(broken.source, broken.stamp).failed(broken.stage, broken.error)
+                return Reply(self.key, told, packed(told))
             if broken.error:  # the video ends here, as it does for who reads it in one stroke
                 break
         results = in_segments(

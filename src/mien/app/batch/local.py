@@ -12,7 +12,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TypeAlias, cast
 
-from mien.app.batch.tasks import Reply, Task, packed
+from mien.app.batch.tasks import Refusal, Reply, Task, packed
 from mien.core.errors import MienError
 
 DEATHS = 2
@@ -116,11 +116,11 @@ class _Worker:
             What it said instead.
         """
         try:
-            answer: Reply | str = self.connection.recv()
+            answer: Reply | Refusal = self.connection.recv()
         except (EOFError, OSError):
             return None
-        if isinstance(answer, str):
-            raise MienError(answer)
+        if isinstance(answer, Refusal):
+            answer.raised()
         return answer
 
     def end(self) -> str:
@@ -148,7 +148,7 @@ def _work(connection: Connection, opened: Opener) -> None:
     except EOFError:
         pass
     except MienError as error:
-        connection.send(str(error))
+        connection.send(Refusal.of(error))
 
 
 def _leave_with_parent() -> None:

@@ -52,7 +52,8 @@ def _differing(before: Row, now: Row) -> list[str]:
     told = []
     if before["model"]["sha256"] != now["model"]["sha256"]:
         models = [f"{one['model']['name']} ({one['model']['sha256'][:8]})" for one in (before, now)]
-        told.append(f"model {models[0]}, not {models[1]}")
+        hint = " (--gpus takes one of its own)" if before["model"]["name"] == now["model"]["name"] else ""
+        told.append(f"model {models[0]}, not {models[1]}{hint}")
     options = {**now["options"], **before["options"]}
     for name in options:
         values = [one["options"].get(name) for one in (before, now)]

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from mien.app.batch.local import DEATHS, Opener, died
-from mien.app.batch.tasks import Reply, SourceTask, Task
+from mien.app.batch.tasks import Refusal, Reply, SourceTask, Task
+from mien.app.screen import counted
 from mien.core.errors import MienError, MissingExtraError, OptionError
 from mien.engine.processes import cores
 
@@ -111,7 +112,7 @@ class RayEngine:
         if gpus < self._gpus * workers:
             raise OptionError(
                 f"--gpus {self._gpus:g}: Ray has {gpus:g} GPUs here: "
-                f"expected at least {self._gpus * workers:g} for {workers} workers"
+                f"expected at least {self._gpus * workers:g} for {counted(workers, 'worker', 'workers')}"
             )
         return self._workers or min(int(resources["CPU"]), int(gpus / self._gpus))
 
@@ -133,9 +134,9 @@ class RayEngine:
         )
         try:
             for row in done.iter_rows():
-                reply: Reply | str = pickle.loads(row["reply"])
-                if isinstance(reply, str):
-                    raise MienError(reply)
+                reply: Reply | Refusal = pickle.loads(row["reply"])
+                if isinstance(reply, Refusal):
+                    reply.raised()
                 yield reply
         except ray.exceptions.RayError as error:
             raise MienError(f"Ray stopped ({type(error).__name__}): give the same command again, it goes on") from error
@@ -160,12 +161,12 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {"reply": [pickle.dumps(self._reply(task)) for task in batch["task"]]}
 
-    def _reply(self, task: bytes) -> Reply | str:
+    def _reply(self, task: bytes) -> Reply | Refusal:
         try:
             self._session = self._session or self._opened()
             return self._session(pickle.loads(task))
         except MienError as error:
-            return str(error)
+            return Refusal.of(error)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,6 +69,7 @@ class Store:
         self._waiting: dict[str, Told] = {}  # for a part
         self._waiting_rows = 0
         self._next_part = 0
+        self._restamped: set[str] = set()  # parts
 
     def __enter__(self) -> Self:
         make_folder(self.folder)
@@ -126,8 +127,9 @@ class Store:
 
     def _take_waiting(self, path: Path) -> None:
         told = told_of(path)
+        self._forget_segments(told)
         done, _ = self._done.get(told.source, (None, ""))
-        if told.mien != self._header["mien"] or (done and done.sha256 == told.sha256):
+        if told.mien != self._header["mien"] or told == done:
             path.unlink()  # of another version, or in a part already
         else:
             self._waiting[told.source] = told
@@ -136,9 +138,8 @@ class Store:
     def _tidy_segments(self, folder: Path) -> None:
         for path in folder.iterdir():
             told = told_of(path) if path.suffix == ".zip" else None
-            known = told and self.known(told.source)
-            if told is None or told.mien != self._header["mien"] or (known and known.sha256 == told.sha256):
-                path.unlink()
+            if told is None or told.mien != self._header["mien"] or told.stage == "open":
+                path.unlink()  # what could not be fetched is tried again
         if not any(folder.iterdir()):
             folder.rmdir()
 
@@ -164,12 +165,20 @@ class Store:
     def keep_source(self, reply: Reply) -> None:
         """Keep the reply that is all of a source; complete a part of the data set once there is enough for one."""
         self.keep(reply)
-        shutil.rmtree(self.tasks / reply.key, ignore_errors=True)  # its segments
         self._waiting[reply.told.source] = reply.told
         self._waiting_rows += reply.told.rows
         values = self._waiting_rows * len(self._header["columns"])
         if values >= PART_VALUES or len(self._waiting) >= PART_SOURCES:
             self.complete_part()
+
+    def restamp(self, told: Told) -> None:
+        """Note the stamp of a file that was written anew and is the one that was read."""
+        known, part = self._done.get(told.source, (None, ""))
+        if waiting := self._waiting.get(told.source):
+            self._waiting[told.source] = replace(waiting, stamp=told.stamp)
+        elif known and known.stamp != told.stamp:
+            self._done[told.source] = replace(known, stamp=told.stamp), part
+            self._restamped.add(part)
 
     def drop(self, sources: Iterable[str]) -> None:
         """Remove all that is known of inputs."""
@@ -200,8 +209,14 @@ class Store:
 
     def complete_part(self) -> None:
         """Make a part of all that waits for one, in place of what was known of the same sources."""
-        if not self._waiting:
-            return
+        if self._waiting:
+            self._write_part()
+        for part in self._restamped & {part for _, part in self._done.values()}:
+            told = [told for told, of in self._done.values() if of == part]
+            _write(self._file("inputs", part), _INPUTS, [_told_table(told, _INPUTS)])
+        self._restamped = set()
+
+    def _write_part(self) -> None:
         waiting = [self._waiting[source] for source in sorted(self._waiting)]
         if held := sorted(self._waiting.keys() & self._done.keys()):
             write_whole(self._journal, json.dumps(held))
@@ -213,7 +228,13 @@ class Store:
         self._next_part += 1
         self._waiting, self._waiting_rows = {}, 0
         for told in waiting:
+            self._forget_segments(told)
             self.file_of(source_key(told.source)).unlink()
+
+    def _forget_segments(self, told: Told) -> None:
+        """Remove what a reply was joined from, if it was; before the reply, which tells that they are of no use."""
+        if told.stage != "open":
+            shutil.rmtree(self.tasks / source_key(told.source), ignore_errors=True)
 
     def _tables(self, name: str, schema: pa.Schema, waiting: Sequence[Told]) -> Iterator[pa.Table]:
         if name in RESULTS:
@@ -222,8 +243,7 @@ class Store:
                 if content is not None:
                     yield pq.read_table(pa.BufferReader(content))
             return
-        rows = [asdict(told) for told in waiting if name == "inputs" or told.error]
-        yield pa.Table.from_pylist([{key: row[key] for key in schema.names} for row in rows], schema=schema)
+        yield _told_table([told for told in waiting if name == "inputs" or told.error], schema)
 
 
 def _schemas(scratch: Path, header: Mapping[str, Any]) -> dict[str, pa.Schema]:
@@ -237,6 +257,10 @@ def _schemas(scratch: Path, header: Mapping[str, Any]) -> dict[str, pa.Schema]:
         schemas[name] = pq.read_schema(path)
         path.unlink()
     return schemas | {"errors": _ERRORS, "inputs": _INPUTS}
+
+
+def _told_table(inputs: Iterable[Told], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([{name: getattr(told, name) for name in schema.names} for told in inputs], schema)
 
 
 def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:

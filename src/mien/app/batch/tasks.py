@@ -15,14 +15,14 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import cv2
 
 import mien
 from mien.app.analysis import Options
 from mien.app.batch.inputs import Fetcher, Input, one_line
-from mien.core.errors import MediaError, ModelError, OutputError
+from mien.core.errors import MediaError, MienError, ModelError, OutputError
 from mien.core.types import FrameResult
 from mien.engine.pipeline import stream
 from mien.engine.recognizer import Recognizer, float_path, load, model_path
@@ -166,6 +166,34 @@ class Reply:
     is_known: bool = False
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a worker answers in place of a reply: an error that ends the run.
+
+    Parameters
+    ----------
+    error : str
+    number : int or None
+        What the system calls its cause (``errno``), where that is the system: a full disk is no misuse.
+    """
+
+    error: str
+    number: int | None
+
+    @classmethod
+    def of(cls, error: MienError) -> Refusal:  # noqa: D102
+        return cls(str(error), error.__cause__.errno if isinstance(error.__cause__, OSError) else None)
+
+    def raised(self) -> NoReturn:
+        """Raise the error where the tasks were given.
+
+        Raises
+        ------
+        MienError
+        """
+        raise MienError(self.error) from (OSError(self.number, self.error) if self.number is not None else None)
+
+
 class Task(Protocol):
     """Something to do for one input; can be pickled."""
 
@@ -212,9 +240,10 @@ class Session:
         OutputError
             If there is no room for files in the making.
         """
-        with as_output_error(self._scratch or gettempdir()):
-            making = TemporaryDirectory(dir=self._scratch, prefix="mien-")
-        with making as folder:
+        with (
+            as_output_error(self._scratch or gettempdir()),  # what is wrong with an input is told in its reply
+            TemporaryDirectory(dir=self._scratch, prefix="mien-") as folder,
+        ):
             return task.done(self, Path(folder))
 
     def close(self) -> None:

@@ -199,7 +199,7 @@ def checked(batch: Batch) -> Batch:
     probabilities = found.probabilities
     if not ((probabilities >= 0) & (probabilities <= 1 + 1e-3)).all() or not np.isfinite(found.boxes_xyxy).all():
         raise ValueError("a face without box or probabilities")
-    if not np.isfinite(batch.times_s).all():
+    if not (np.isfinite(batch.times_s) & (batch.times_s >= 0)).all():
         raise ValueError("a frame without time")
     if not (np.abs(batch.track_ids) < MOST_IDS).all():
         raise ValueError("an id that is none")

@@ -91,7 +91,8 @@ class _Lines(ABC):
         if not count:
             raise DatasetError(f"{self.path}: its first row is broken: expected rows of faces written by mien")
         self.notices.append(
-            f"{self.path.name} breaks off after {count:,} rows: those before count, what came after is missing here."
+            f"{self.path.name} breaks off at row {count + 1:,}, which is no whole row of mien: "
+            "the rows before it count, what came after is missing here."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Report(Writer):
     card : ModelCard
     has_faces : bool
         Whether faces are shown at the apexes of events.
+    failures : sequence of str
+        A line for each source that could not be read, or not to its end; filled by the time that it is closed.
 
     Raises
     ------
@@ -35,13 +38,15 @@ class Report(Writer):
         If plotly or pyarrow is not installed.
     """
 
-    def __init__(self, out: Path, header: Row, card: ModelCard, *, has_faces: bool) -> None:
+    def __init__(
+        self, out: Path, header: Row, card: ModelCard, *, has_faces: bool, failures: Sequence[str] = ()
+    ) -> None:
         try:
             import plotly  # noqa: F401 - before the work, not after it
         except ImportError as error:
             raise MissingExtraError("plotly", "mien[analysis]") from error
         check_place(out)
-        self._out, self._card, self._has_faces = out, card, has_faces
+        self._out, self._card, self._has_faces, self._failures = out, card, has_faces, failures
         self._folder = tempfile.TemporaryDirectory(prefix="mien-report-")
         self._rows = Path(self._folder.name) / "rows.parquet"
         self._table = Table(self._rows, header | {"columns": list(columns(tuple(header["labels"])))})
@@ -57,4 +62,5 @@ class Report(Writer):
         with self._folder:
             self._table.close()
             if self._frames:
-                write_report([self._rows], self._out, has_faces=self._has_faces, card=self._card)
+                out, faces, unread = self._out, self._has_faces, self._failures
+                write_report([self._rows], out, has_faces=faces, card=self._card, unread=unread)

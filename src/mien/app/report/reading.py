@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
+
 from mien.app.report.archives import Archive
-from mien.app.report.batches import Run
+from mien.app.report.batches import Batch, Run
 from mien.app.report.columns import ParquetRows
 from mien.app.report.lines import CsvLines, JsonLines, Results
 from mien.app.report.seen import Seen, see
 from mien.app.report.words import short_names
 from mien.core.errors import DatasetError
 from mien.core.model import ModelCard
+
+SORTED = "expected them in the order that mien writes: sort them by source, time_s and face"
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Reading:
     Attributes
     ----------
     failures : list of str
-        A line for each file that could not be read, and each source that is in two files.
+        A line for each file that could not be read, or not to its end, and each source that is in two files.
     errors : list of str
         A line for each source that ``mien batch`` could not read.
     cards : dict of Run to ModelCard
@@ -80,19 +84,38 @@ class Reading:
         if isinstance(results, Archive):
             self.errors += results.errors
             self.cards |= {results.run: results.card} if results.card else {}
-        is_empty = True
+        here: set[str] = set()
         for source, stretches in groupby(results.stretches(), key=itemgetter(0)):
-            is_empty = False
+            if source in here:
+                raise DatasetError(f"{path}: has rows of {source} in several places: {SORTED}")
+            here.add(source)
             before = known.setdefault(_identity(source, path), (path, source))
             if before != (path, source):
                 self.failures.append(_told_twice(source, path, *before))
                 continue
             found = results.found(source) if isinstance(results, Archive) else None
-            seen = see(source, results.run, (batch for _, batch in stretches), found=found)
+            seen = see(source, results.run, _in_order((batch for _, batch in stretches), path, source), found=found)
             seen.notices += results.notices
             yield seen
-        if is_empty:
+        self.failures += results.notices
+        if not here:
             raise DatasetError(f"{path}: has no rows: nothing was read, so there is nothing to report")
+
+
+def _in_order(batches: Iterable[Batch], path: Path, source: str) -> Iterator[Batch]:
+    """Yield batches whose times never go back.
+
+    Raises
+    ------
+    DatasetError
+    """
+    before = 0.0
+    for batch in batches:
+        times_s = np.concatenate([[before], batch.times_s])
+        if (np.diff(times_s) < 0).any():
+            raise DatasetError(f"{path}: has rows of {source} whose times go back: {SORTED}")
+        before = times_s[-1]
+        yield batch
 
 
 def _identity(source: str, results: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from mien.app.screen import printable
 
 JOINT = "\u00a0"  # at which no line breaks
+_BACKSLASH = re.compile(r"\\(?!u[0-9a-f]{4})")  # of Windows; a name that is no text holds bytes as \udce9
 
 
 def clock(time_s: float) -> str:
@@ -63,7 +65,7 @@ def shown(source: str) -> str:
 
 
 def short_names(sources: Iterable[str]) -> dict[str, str]:
-    """Return for each path or URL its last parts, as few as tell it from the others.
+    r"""Return for each path or URL its last parts, as few as tell it from the others.
 
     Examples
     --------
@@ -71,8 +73,10 @@ def short_names(sources: Iterable[str]) -> dict[str, str]:
     {'films/talk.mp4': 'talk.mp4', 'camera:0': 'camera:0'}
     >>> list(short_names(["/films/d1/talk.mp4", "/films/d2/talk.mp4", "talk.mp4"]).values())
     ['d1/talk.mp4', 'd2/talk.mp4', 'talk.mp4']
+    >>> list(short_names([r"C:\films\talk.mp4", r"/films/caf\udce9.mp4"]).values())
+    ['talk.mp4', 'caf\\udce9.mp4']
     """
-    paths = {source: source.replace("\\", "/").rstrip("/").split("/") for source in sources}
+    paths = {source: _BACKSLASH.sub("/", source).rstrip("/").split("/") for source in sources}
     ends = {source: ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)] for source, parts in paths.items()}
     counts = Counter(end for some in ends.values() for end in some)
     return {

@@ -46,7 +46,12 @@ class Written:
 
 
 def write_report(
-    results: Sequence[Path], out: Path | None = None, *, has_faces: bool = True, card: ModelCard | None = None
+    results: Sequence[Path],
+    out: Path | None = None,
+    *,
+    has_faces: bool = True,
+    card: ModelCard | None = None,
+    unread: Sequence[str] = (),
 ) -> Written:
     """Write the report of results.
 
@@ -61,6 +66,8 @@ def write_report(
         Whether faces are shown at the apexes of events, read from the sources where these still are.
     card : ModelCard, optional
         Of the model that read the sources; by default that of the shipped model of the same name and hash.
+    unread : sequence of str
+        A line for each source that could not be read, or not to its end.
 
     Raises
     ------
@@ -75,7 +82,7 @@ def write_report(
     """
     if out is not None:
         check_place(out)
-    reading = Reading(results)
+    reading = Reading(results, errors=list(unread))
     sources = reading.sources()
     first = list(islice(sources, 2))
     if not first:
