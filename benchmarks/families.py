@@ -288,7 +288,7 @@ begin as the row `regions` left them.
 
 {table}
 
-Times are of one face that is found, on one thread, with all that the reader needs before it:
+Times are the least of 100 runs, of one face that is found, on one thread, with all that the reader needs before it:
 {stages}. Nets had one seed and one budget of time on FER2013:
 
 | net | epochs | minutes of one thread |
