@@ -30,7 +30,7 @@ from mien.lab.page import Section, markdown_table, page
 SCHEMA = 1
 T = TypeVar("T")
 CAPTION = (
-    "Difference of each group with its 95 % bootstrap interval; filled where chance does not explain it. The upright "
+    "Difference of each group with its 95 % bootstrap interval; filled where one was found. The upright "
     "line is what is expected if the net reads both alike."
 )
 LIMITS = (

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from mien.app.audit import Audited
 from mien.app.audit.tables import chance, findings, group_table, points, power, remarks
-from mien.app.screen import printable
+from mien.app.screen import counted, printable
 from mien.lab.evaluation.audit import OVERALL, POWER, Comparison
 
 CLOSING = (
@@ -29,7 +29,7 @@ def audit_tables(done: Audited) -> Iterator[Table | str]:
             yield ""
             yield _differences(shown)
             if len(shown) < len(compared):
-                yield f"and {len(compared) - len(shown)} recalls, which chance explains"
+                yield f"and {counted(len(compared) - len(shown), 'recall', 'recalls')} of which no difference was found"
         yield ""
     yield from (f"* {printable(line)}" for line in findings(done.audit))
     seen = power(done.audit)
@@ -60,8 +60,15 @@ def _differences(comparisons: Sequence[Comparison]) -> Table:
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Table:
     table = Table(title=printable(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for place, name in enumerate(head):
-        table.add_column(name, justify="left" if place < names else "right", overflow="fold")
+    filled = [place for place in range(len(head)) if any(row[place] for row in rows)]
+    for place, name in ((place, head[place]) for place in filled):
+        words = " ".join([name, *(row[place] for row in rows)]).split()
+        table.add_column(
+            name,
+            justify="left" if place < names else "right",
+            overflow="fold",
+            min_width=0 if place < names else max(map(len, words), default=0),
+        )
     for row in rows:
-        table.add_row(*map(printable, row))
+        table.add_row(*(printable(row[place]) for place in filled))
     return table
