@@ -105,7 +105,7 @@ def test_a_time_that_is_none_is_misuse(options: list[str], reason: str, talk: Pa
 
 def test_misuse_is_told_before_any_work(talk: Path, tmp_path: Path) -> None:
     for options, reason in (
-        (["--from", "3", "--to", "2"], "end_s is 2: expected more than start_s"),
+        (["--from", "3", "--to", "2"], "--to is 2 s: expected more than --from, which is 3 s"),
         (["--blur-faces"], "--blur-faces: nothing is drawn"),
         (["--events", str(tmp_path / "events.mp4")], "is no name for a table: expected one like results.csv"),
         (["--subtitles", str(tmp_path / "cues.txt")], "unknown kind of file '.txt': expected one of .srt, .vtt"),

@@ -100,6 +100,8 @@ def analyze(
     for option, is_given in {"--landmarks": landmarks, "--features": features}.items():
         if is_given and not (json or csv or parquet):
             raise OptionError(f"{option}: adds columns to no table: name one with --csv, --json or --parquet")
+    if end is not None and end <= start:
+        raise OptionError(f"--to is {end:g} s: expected more than --from, which is {start:g} s")
     options = Options(
         detector=detector,
         smoothing_s=smoothing,
