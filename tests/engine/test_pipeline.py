@@ -188,6 +188,14 @@ def test_a_folder_is_file_after_file(head: ByteArray, tmp_path: Path) -> None:
     ] * 2
 
 
+def test_a_tracker_that_is_given_forgets_between_films(head: ByteArray, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_video(tmp_path / f"{name}.mkv", tilted(head)[:1])
+    tracker = Same()
+    list(stream(tmp_path, detector=Bright(), tracker=tracker))
+    assert tracker.times_s == [-1.0, 0.0, -1.0, 0.0]
+
+
 def test_pages_are_not_smoothed_into_each_other(head: ByteArray, tmp_path: Path) -> None:
     pages = [Image.fromarray(page) for page in (head, head[:, ::-1])]
     pages[0].save(tmp_path / "pages.tiff", save_all=True, append_images=pages[1:])
@@ -254,7 +262,7 @@ def test_a_pipeline_of_objects(head: ByteArray) -> None:
     assert np.array_equal(detector.seen[0], np.repeat(head[..., :1], 3, axis=2))
     assert result.faces.boxes_xyxy.tolist() == [list(FACE_XYXY)]
     assert result.to_dicts()[0]["track_id"] == 42
-    assert tracker.times_s == [-1.0, 0.5]  # a new stream begins with a cut
+    assert tracker.times_s == [0.5]
     assert pipeline.recognizer is recognizer
     assert pipeline.detector is detector
 

@@ -85,8 +85,6 @@ class Pipeline:
         self.detector = load_detector(detector)
         self.recognizer = _recognizer(recognizer)
         self._tracker = load_tracker(tracker)
-        if self._tracker is not None:
-            self._tracker.cut()  # it may have followed another stream before
         self._smoother = Smoother(smoothing_s)
         self._measurer = Measurer(Asked(landmarks, features, why, baseline_s), self.recognizer)
         self._finder, self._cuts = Finder(self.detector), CutFinder()
@@ -276,7 +274,9 @@ def stream(
     finder, recognizer = load_detector(detector), _recognizer(model)
     asked: dict[str, Any] = {"landmarks": landmarks, "features": features, "why": why, "baseline_s": baseline_s}
     for name in expand(source):
-        follow = None if probe(name).kind in STILL_KINDS else tracker
+        follow = load_tracker(None if probe(name).kind in STILL_KINDS else tracker)
+        if follow is not None:
+            follow.cut()  # one that was given may have followed another film before
         pipeline = Pipeline(detector=finder, recognizer=recognizer, tracker=follow, smoothing_s=smoothing_s, **asked)
         read = frames(name, timeout_s=timeout_s, reconnect_s=reconnect_s, start_s=start_s, end_s=end_s, every_s=every_s)
         with closing(Ahead(read, may_drop=lambda frame: frame.is_live)) as ahead:
