@@ -2,8 +2,8 @@
 
 ``python benchmarks/seeds.py [--data DIR] [--epochs 3] [--seeds 3] [--out runs/seeds]`` writes docs/results/seeds.md and
 seeds.json. A stopped run goes on. The recipe is that of ``configs/default.toml``, but nets begin with weights drawn by
-the seed, have no teacher, twice the highest rate and one epoch of whole faces. They are measured
-on `PublicTest`, face and mirror image averaged; `PrivateTest` is left alone.
+the seed, have no teacher, twice the highest rate and one epoch of whole faces. They are measured on `PublicTest`, face
+and mirror image averaged; `PrivateTest` is left alone.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from mien.core.labels import EXPRESSIONS
 from mien.engine.processes import Stopped, side_by_side
 from mien.engine.results.writer import write_whole
 from mien.lab.checkpoints import CHECKPOINT_NAME, load_checkpoint
-from mien.lab.datasets import FaceDataset, ferplus_majority, find_data, load_fer2013
+from mien.lab.datasets import FaceDataset, find_data, load_fer2013
 from mien.lab.processes import one_thread
 from mien.lab.protocol import mirrored_answers
 from mien.lab.recipes import Recipe, read_recipe
-from mien.lab.training import train
+from mien.lab.training import head_labels, train
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -72,15 +72,12 @@ def train_seed(seed: int, data: Path, out: Path, epochs: int) -> None:
 
 def measured(public: FaceDataset, folder: Path) -> dict[str, Any]:
     """Return what one net reads right, in percent, by label set, and what its training took."""
-    assert public.votes is not None
     checkpoint = load_checkpoint(folder / CHECKPOINT_NAME)
-    majority = ferplus_majority(public.votes)
-    is_known = (majority >= 0) & (majority < len(EXPRESSIONS))
-    truth = {"fer2013": public.labels, "ferplus": np.where(is_known, majority, -1)}
+    answers = {head: mirrored_answers(checkpoint.net, head, public.images) for head in checkpoint.recipe.heads}
     return {
         "seed": checkpoint.recipe.seed,
         "minutes": sum(curve["cpu_seconds"] for curve in checkpoint.curves) / 60,
-    } | {head: percent_right(mirrored_answers(checkpoint.net, head, public.images), truth[head]) for head in truth}
+    } | {head: percent_right(answers[head], head_labels(public, head)) for head in answers}
 
 
 def percent_right(probabilities: np.ndarray, truth: np.ndarray) -> float:

@@ -149,8 +149,7 @@ def run_entries(
 def _done(out: Path, entry: Entry, minutes: float) -> dict[str, Any]:
     path = out / f"{entry.slug}.json"
     row: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    if entry.is_budgeted:
-        check_budget(path, row, minutes)
+    _refuse_other_budget(path, row, entry, minutes)
     return row
 
 
@@ -201,8 +200,7 @@ def planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> R
     path = run / PLAN_NAME
     if path.exists():
         plan = json.loads(path.read_text("utf-8"))
-        if entry.is_budgeted:
-            check_budget(path, plan, minutes)
+        _refuse_other_budget(path, plan, entry, minutes)
         return recipe_of(plan["recipe"], str(path))
     recipe = entry.recipe
     if entry.is_budgeted:
@@ -218,14 +216,8 @@ def planned(entry: Entry, training: FaceDataset, run: Path, minutes: float) -> R
     return recipe
 
 
-def check_budget(path: Path, content: dict[str, Any], minutes: float) -> None:
-    """Refuse what was made within another budget.
-
-    Raises
-    ------
-    OptionError
-    """
-    if content["minutes"] != minutes:
+def _refuse_other_budget(path: Path, content: dict[str, Any], entry: Entry, minutes: float) -> None:
+    if entry.is_budgeted and content["minutes"] != minutes:
         raise OptionError(f"{path}: is of {content['minutes']:g} minutes, asked are {minutes:g}: give another --out")
 
 

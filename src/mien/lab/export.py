@@ -139,11 +139,10 @@ def export(
     is_record, judge = (True, "ferplus") if source.splits == OFFICIAL_SPLITS else (False, head)
     calibration = calibrate(net, head, data.of_split(watched), judge=judge, is_mirrored=is_mirrored)
     card = replace(
-        _unmeasured_card(net, head, checkpoint.recipe.seed, calibration, source),
+        _unmeasured_card(net, head, checkpoint, calibration, source),
         name=name,
         version=version,
         training_data=training_data,
-        recipe=_told_recipe(checkpoint),
         mflops=megaflops(net, net.input_size) * (2 if is_mirrored else 1),
         is_mirrored=is_mirrored,
         is_quantized=is_quantized,
@@ -172,7 +171,9 @@ def _told_recipe(checkpoint: Checkpoint) -> dict[str, Any]:
     return recipe if checkpoint.finished else recipe | {"steps": checkpoint.steps, "steps_done": checkpoint.step}
 
 
-def _unmeasured_card(net: FaceNet, head: str, seed: int, calibration: Calibration, source: Source) -> ModelCard:
+def _unmeasured_card(
+    net: FaceNet, head: str, checkpoint: Checkpoint, calibration: Calibration, source: Source
+) -> ModelCard:
     return ModelCard(
         name="",
         version="",
@@ -183,8 +184,8 @@ def _unmeasured_card(net: FaceNet, head: str, seed: int, calibration: Calibratio
         parameters=parameter_count(net),
         mflops=0.0,
         training_data={},
-        recipe={},
-        seed=seed,
+        recipe=_told_recipe(checkpoint),
+        seed=checkpoint.recipe.seed,
         license=source.license,
         limits=source.limits,
         code_version=mien.__version__,

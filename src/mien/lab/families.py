@@ -27,12 +27,12 @@ from mien.lab.datasets import FOLDS, FaceDataset, find_data, load_ck48, load_fer
 from mien.lab.extraction import Extraction, extract
 from mien.lab.graph import read_weights
 from mien.lab.measures import MEASURES, family_measures, measures_of
-from mien.lab.models import ARCHITECTURES, HEADS, FaceNet, parameter_count
+from mien.lab.models import ARCHITECTURES, FaceNet, parameter_count
 from mien.lab.processes import one_thread
 from mien.lab.protocol import as_distributions
 from mien.lab.recipes import Recipe
 from mien.lab.targets import given_measures
-from mien.lab.training import train
+from mien.lab.training import first_net, train
 
 CHUNK = 4000  # faces whose features are extracted at a time
 BATCH = 256
@@ -337,10 +337,9 @@ def frozen_parts(architecture: str) -> tuple[str, ...]:
 
 def shipped_trunk(architecture: str) -> dict[str, Tensor]:
     """Return the trunk of `default` by the names it has in a net that sees the whole face; nothing for others."""
-    shipped = read_weights(model_path("default"))
-    return {
-        name: value for part in frozen_parts(architecture) for name, value in renamed(shipped, "trunk", part).items()
-    }
+    if architecture not in SHIPPED_TRUNK:
+        return {}
+    return renamed(read_weights(model_path("default")), "trunk", SHIPPED_TRUNK[architecture])
 
 
 def renamed(weights: Mapping[str, Tensor], module: str, place: str) -> dict[str, Tensor]:
@@ -351,9 +350,7 @@ def renamed(weights: Mapping[str, Tensor], module: str, place: str) -> dict[str,
 
 def first_weights(recipe: Recipe, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return what a net begins with: parts that were taught before, the others drawn by the seed."""
-    torch.manual_seed(recipe.seed)
-    net = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads})
-    return net.state_dict() | dict(parts)
+    return first_net(recipe).state_dict() | dict(parts)
 
 
 def _taught_ck48(work: Work, faces: FaceDataset, is_seen: BoolArray, setting: Setting) -> Checkpoint:

@@ -96,7 +96,7 @@ def train(
     for head in recipe.heads:
         head_labels(validation, head)
     augmenter(recipe.augmentation)
-    _refuse_wrong_crop(recipe, _first_net(recipe, init))
+    _refuse_wrong_crop(recipe, first_net(recipe, init))
     for faces in (training, validation):
         given_measures(faces, recipe.architecture)
     run = Run(recipe, fingerprint(training), steps)
@@ -122,7 +122,7 @@ def _train(
 ) -> None:
     recipe, (training, validation) = run.recipe, data
     torch.set_num_threads(1)
-    net = _first_net(recipe, init)
+    net = first_net(recipe, init)
     average, criterion = average_of(net, recipe.average_decay, fabric.device), Criterion(recipe, net)
     state = State(net, average, criterion, optimizer_of(recipe, net, criterion))
     restore(out, state)
@@ -198,7 +198,7 @@ def validate(fabric: Fabric, net: nn.Module, dataset: FaceDataset, recipe: Recip
     }
 
 
-def _first_net(recipe: Recipe, init: Mapping[str, Tensor] | None) -> FaceNet:
+def first_net(recipe: Recipe, init: Mapping[str, Tensor] | None = None) -> FaceNet:
     """Return the net before the first step: drawn by the seed, or with the weights given."""
     torch.manual_seed(recipe.seed)
     net = FaceNet(recipe.architecture, {head: HEADS[head] for head in recipe.heads})

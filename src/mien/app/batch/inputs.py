@@ -116,16 +116,16 @@ def _entries(source: str) -> Iterator[str | Input]:
     if _URL.match(source) or path.suffix.lower() not in LISTS or not _is_file(source):
         yield source
         return
+    lines: list[str] = []
+    problem = "is an empty list: expected a source"
     try:
         lines = _listed(path)
     except UnicodeDecodeError:
-        yield Input(os.path.abspath(source), problem=f"{source}: is no list in UTF-8: save it as UTF-8")  # noqa: PTH100
-        return
+        problem = "is no list in UTF-8: save it as UTF-8"
     except (MediaError, OSError, ValueError, csv.Error) as error:
-        yield Input(os.path.abspath(source), problem=f"{source}: cannot be read as a list ({one_line(error)})")  # noqa: PTH100
-        return
+        problem = f"cannot be read as a list ({one_line(error)})"
     if not lines:
-        yield Input(os.path.abspath(source), problem=f"{source}: is an empty list: expected a source")  # noqa: PTH100
+        yield Input(os.path.abspath(source), problem=f"{source}: {problem}")  # noqa: PTH100
     for line in lines:
         yield line if _URL.match(line) else str(path.parent / line)
 
