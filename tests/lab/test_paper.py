@@ -9,14 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon, Rectangle
 
 from mien.core.labels import EXPRESSIONS
-from mien.core.types import ByteArray
+from mien.core.preprocess import MEAN_SHAPE, crop_squares, crops
+from mien.core.types import ByteArray, Faces, FloatArray
 from mien.engine.pipeline import analyze
+from mien.engine.recognizer import load
+from mien.face.geometry import GEOMETRY_NAMES, geometry
+from mien.face.regions import FRAME_REGIONS, polygons
 from mien.lab.datasets import FaceDataset
 from mien.lab.models import FaceNet
 from mien.lab.paper import Book, write_book
-from mien.lab.paper.pictures import architecture, convolved
+from mien.lab.paper.areas import Area, area_of_interest
+from mien.lab.paper.pictures import MEASURED, architecture, areas_of_interest, convolved, system
 from mien.lab.protocol import Outcome, Trial
 
 
@@ -31,7 +38,14 @@ def made(plan: str, by: str, seed: int, right: int) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def written(made_faces: FaceDataset, astronaut: ByteArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def faces(astronaut: ByteArray) -> Faces:
+    return analyze(astronaut, landmarks=True)
+
+
+@pytest.fixture(scope="module")
+def written(
+    made_faces: FaceDataset, astronaut: ByteArray, faces: Faces, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     out = tmp_path_factory.mktemp("paper")
     outcomes = [made(plan, "random", seed, right) for plan in ("paper", "ours") for seed, right in ((0, 7), (1, 14))]
     outcomes += [made("ck48", "subject", 0, 7)]
@@ -42,7 +56,7 @@ def written(made_faces: FaceDataset, astronaut: ByteArray, tmp_path_factory: pyt
     seven = made_faces.of_labels(EXPRESSIONS)
     chosen = (replace(seven[:60], distributions=None, votes=None), replace(seven[60:], distributions=None, votes=None))
     compared = {"paper-wide": "63.1 (61 to 65)"}
-    book = Book(astronaut, analyze(astronaut), chosen, seven, outcomes, per_class=1, compared=compared, is_quick=True)
+    book = Book(astronaut, faces, chosen, seven, outcomes, per_class=1, compared=compared, is_quick=True)
     assert write_book(book, out) == out / "paper.html"
     return out
 
@@ -53,7 +67,7 @@ def test_every_figure_stands_on_the_page(written: Path) -> None:
         assert f"Fig. {figure}" in page or f"Figs. {figure}" in page or f", {figure})" in page
     assert "Tables 1 and 2" in page
     assert "THIS IS A QUICK LOOK" in page
-    assert page.count("data:image/png") == 10
+    assert page.count("data:image/png") == 9
 
 
 def test_the_paper_s_figures_stand_beside_ours(written: Path) -> None:
@@ -67,6 +81,89 @@ def test_the_paper_s_figures_stand_beside_ours(written: Path) -> None:
         "ours": [0.5, 1.0],
         "ck48": [0.5],
     }
+
+
+def test_the_page_says_where_regions_do_not_come_from_landmarks(written: Path) -> None:
+    page = (written / "paper.html").read_text("utf-8")
+    assert f"No such face has sure landmarks for {', '.join(EXPRESSIONS)}" in page  # noise is no face
+
+
+def outlines(axes: Axes) -> list[FloatArray]:
+    return [np.asarray(patch.get_xy())[:-1] for patch in axes.patches if isinstance(patch, Polygon)]
+
+
+def points(axes: Axes) -> FloatArray:
+    (dots,) = axes.collections
+    return np.asarray(dots.get_offsets())
+
+
+def test_one_face_is_drawn_through_every_stage(astronaut: ByteArray, faces: Faces) -> None:
+    assert faces.landmarks is not None
+    panels = sorted(system(astronaut, faces, 48).axes, key=lambda axes: axes.get_title("left"))
+    assert [axes.get_title("left")[:2] for axes in panels] == [f"{stage}." for stage in range(1, 8)]
+    *_, located, regions, features, _, answer = panels
+    np.testing.assert_allclose(points(located), faces.landmarks[0])
+    assert [text.get_text() for text in regions.texts] == list(FRAME_REGIONS)
+    for drawn, told in zip(outlines(regions), sum(polygons(faces.landmarks[0]).values(), ()), strict=True):
+        np.testing.assert_allclose(drawn, told)
+    values = dict(zip(GEOMETRY_NAMES, geometry(faces.landmarks)[0], strict=True))
+    for axes, expected in ((features, [values[name] for name in MEASURED]), (answer, faces.probabilities[0])):
+        widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
+        np.testing.assert_allclose(widths, expected)
+
+
+@pytest.fixture(scope="module")
+def noise() -> ByteArray:
+    return np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [48, 96])
+def test_landmarks_lie_on_the_crop_where_they_lie_in_the_picture(size: int, astronaut: ByteArray, faces: Faces) -> None:
+    assert faces.landmarks is not None
+    area = area_of_interest("happy", crops(astronaut, faces.boxes_xyxy, size), load("default"))
+    assert (area.faces, area.right, area.crop.shape) == (1, 1, (48, 48))
+    center_x, center_y, side = crop_squares(faces.boxes_xyxy)[0]
+    told = (faces.landmarks[0] - (center_x - side / 2, center_y - side / 2)) * (48 / side)
+    assert area.landmarks is not None
+    assert np.linalg.norm(area.landmarks - told, axis=1).mean() < 1
+    assert max(area.shares, key=lambda part: area.shares[part]) == "mouth"
+
+
+def test_a_face_whose_landmarks_are_not_sure_is_left_out(astronaut: ByteArray, faces: Faces, noise: ByteArray) -> None:
+    face = crops(astronaut, faces.boxes_xyxy, 48)
+    alone, with_noise = (
+        area_of_interest("sad", images, load("default")) for images in (face, np.concatenate([face, noise[None]]))
+    )
+    assert (with_noise.faces, with_noise.right) == (1, 0)
+    assert with_noise.shares == alone.shares
+    np.testing.assert_array_equal(with_noise.saliency, alone.saliency)
+
+
+def test_without_sure_landmarks_regions_are_those_of_the_frame(noise: ByteArray) -> None:
+    area = area_of_interest("happy", np.stack([noise, noise]), load("default"))
+    assert (area.faces, area.landmarks) == (2, None)
+    assert list(area.shares) == [*FRAME_REGIONS, "elsewhere"]
+
+
+def test_regions_are_drawn_around_the_mean_landmarks_or_where_the_mean_face_has_them() -> None:
+    gray = np.full((48, 48), 128, np.float32)
+    area = Area(faces=3, right=3, saliency=gray, crop=gray, landmarks=48 * MEAN_SHAPE, shares={})
+    areas = dict.fromkeys(EXPRESSIONS, area) | {"sad": replace(area, faces=1, landmarks=None)}
+    figure = areas_of_interest(areas)
+    panels = dict(zip(EXPRESSIONS, figure.axes, strict=False))
+    assert [panels[name].get_title("left") for name in ("happy", "sad")] == ["happy, 3 faces", "sad, 1 face"]
+    np.testing.assert_allclose(points(panels["happy"]), 48 * MEAN_SHAPE)
+    for drawn, told in zip(outlines(panels["happy"]), sum(polygons(48 * MEAN_SHAPE).values(), ()), strict=True):
+        np.testing.assert_allclose(drawn, told)
+    boxes = [[*outline.min(axis=0), *outline.max(axis=0)] for outline in outlines(panels["sad"])]
+    np.testing.assert_allclose(boxes, 48 * np.array(list(FRAME_REGIONS.values())), rtol=1e-6)
+    assert not panels["sad"].collections
+    for axes in panels.values():
+        assert (axes.get_xlim(), axes.get_ylim()) == ((0, 48), (48, 0))  # the chin lies below
+    legend = figure.axes[-1].get_legend()
+    assert legend is not None
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["landmarks", "regions around them", "regions of the mean face"]
 
 
 def test_the_maps_are_those_of_the_net(astronaut: ByteArray) -> None:

@@ -21,14 +21,22 @@ from mien.lab.protocol import (
     by_plan,
     mirrored_answers,
     read_outcome,
+    recipe_of_trial,
     refuse_seen,
     run_trial,
     run_trials,
     sequence_answers,
     trials,
 )
+from mien.lab.recipes import Recipe
 
 PARTS = (slice(60), slice(60, 90))  # training and test
+
+
+def recipe_of_plan(plan: str) -> Recipe:
+    recipe = PLANS[plan].recipe
+    assert isinstance(recipe, Recipe)
+    return recipe
 
 
 def outcome(trial: Trial, answers: list[int], labels: list[int], names: list[str] | None = None) -> Outcome:
@@ -91,7 +99,7 @@ def _made_data(made_faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.usefixtures("_made_data")
 def test_a_trial_writes_what_it_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = replace(PLANS["paper"].recipe, heads=("ferplus",), epochs=1, batch_size=4)
+    tiny = replace(recipe_of_plan("paper"), heads=("ferplus",), epochs=1, batch_size=4)
     monkeypatch.setitem(protocol.PLANS, "ck48", replace(PLANS["ck48"], recipe=tiny, init=None))
     trial = Trial("ck48", "", "random", 3)
     out = tmp_path / "out"
@@ -109,20 +117,20 @@ def test_a_trial_writes_what_it_answered(tmp_path: Path, monkeypatch: pytest.Mon
         list(run_trials([trial], None, out))
 
 
+@pytest.mark.parametrize("plan", ["paper-scratch", "ours"])
 def test_a_trial_of_the_paper_answers_with_seven(
-    made_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: str, made_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = [replace(made_faces.of_labels(EXPRESSIONS)[rows], distributions=None, votes=None) for rows in PARTS]
     monkeypatch.setattr(protocol, "_paper_parts", lambda *_: parts)
-    for plan in ("paper-scratch", "ours"):
-        tiny = replace(PLANS[plan].recipe, architecture="paper", crop_size=0, epochs=1, batch_size=8)
-        monkeypatch.setitem(protocol.PLANS, plan, replace(PLANS[plan], recipe=tiny, init=None))
-        trial = Trial(plan, "random", "random", 0)
-        run_trial(trial, None, tmp_path)
-        done = read_outcome(tmp_path, trial)
-        assert done.probabilities.shape == (len(done.labels), len(EXPRESSIONS))
-        assert done.labels.tolist() == parts[1].labels.tolist()
-        np.testing.assert_allclose(done.probabilities.sum(axis=1), 1, atol=1e-4)
+    tiny = replace(recipe_of_plan("paper-scratch"), epochs=1, batch_size=8)
+    monkeypatch.setitem(protocol.PLANS, "paper-scratch", replace(PLANS["paper-scratch"], recipe=tiny))
+    trial = Trial(plan, "random", "random", 0)
+    run_trial(trial, None, tmp_path)
+    done = read_outcome(tmp_path, trial, recipe_of_trial(trial))
+    assert done.probabilities.shape == (len(done.labels), len(EXPRESSIONS))
+    assert done.labels.tolist() == parts[1].labels.tolist()
+    np.testing.assert_allclose(done.probabilities.sum(axis=1), 1, atol=1e-4)
 
 
 @pytest.mark.usefixtures("_made_data")

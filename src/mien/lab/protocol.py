@@ -21,8 +21,9 @@ from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.datasets import FOLDS, FaceDataset, draw_paper_set, find_data, load_ck48, load_fer2013, ten_folds
 from mien.lab.graph import read_weights, run_in_batches
 from mien.lab.models import FaceNet
+from mien.lab.probe import Probe, probed
 from mien.lab.processes import one_thread
-from mien.lab.recipes import Recipe, recipe_of
+from mien.lab.recipes import Recipe
 from mien.lab.training import train
 
 
@@ -34,14 +35,14 @@ class Plan:
     ----------
     title : str
         What people read.
-    recipe : Recipe
-        Its first head answers; seed and epochs are set by the trial.
+    recipe : Recipe or Probe
+        Of a recipe the first head answers; seed and epochs are set by the trial.
     init : str or None
-        The net that ships whose weights it starts from.
+        The net that ships whose weights a recipe starts from.
     """
 
     title: str
-    recipe: Recipe
+    recipe: Recipe | Probe
     init: str | None = None
 
 
@@ -59,7 +60,7 @@ _PAPER = Recipe(
     label_smoothing=0.0,
     precision="32-true",
 )
-_OURS = Recipe(
+_CK48 = Recipe(
     heads=("ferplus",),  # knows contempt too, and its answers are the better ones
     epochs=12,
     batch_size=60,
@@ -74,11 +75,12 @@ _OURS = Recipe(
 PLANS = {
     "paper-scratch": Plan("the paper's net, trained on these faces alone", replace(_PAPER, augmentation="none")),
     "paper": Plan("the paper's net, first trained on FER2013", _PAPER, "paper"),
-    "ours": Plan("our trunk, first trained on FER2013 and FER+", _OURS, "default"),
-    "ck48": Plan("our trunk on CK+48", _OURS, "default"),
+    "ours": Plan("our trunk, trained on FER2013 and FER+, and a linear head", Probe()),
+    "ck48": Plan("our trunk on CK+48", _CK48, "default"),
 }
-"""What is trained, by name. Nothing was tuned on test faces. The paper names no augmentation, and its net alone gets
-none: with turns and shifts it still had 35 % of its 1,260 faces wrong after 60 epochs."""
+"""What is trained, by name. Nothing was tuned on test faces: ``ours`` was chosen on draws whose test part is filled up
+from `PublicTest` (docs/results/README.md). The paper names no augmentation, and its net alone gets none: with turns and
+shifts it still had 35 % of its 1,260 faces wrong after 60 epochs."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,16 @@ class Outcome:
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
-    """Return the trials of the paper's protocol for these seeds, both draws and both splits, and the folds of CK+48."""
+    """Return the trials of the paper's protocol for these seeds, both draws and both splits, and the folds of CK+48.
+
+    One seed after the other, so that a stopped run has some of them whole.
+    """
     pairs = [(draw, by) for by in ("random", "subject") for draw in ("random", "agree")]
     papers = [
         Trial(plan, draw, by, n) for draw, by in pairs for plan in ("paper-scratch", "paper", "ours") for n in seeds
     ]
     folds = [Trial("ck48", "", by, n) for by in ("subject", "random") for n in range(min(FOLDS, len(seeds)))]
-    return papers + folds
+    return sorted(papers + folds, key=lambda trial: trial.seed)
 
 
 def run_trials(
@@ -185,9 +190,11 @@ def run_trials(
         yield read_outcome(out, trial)
 
 
-def recipe_of_trial(trial: Trial, epochs_share: float = 1.0) -> Recipe:
+def recipe_of_trial(trial: Trial, epochs_share: float = 1.0) -> Recipe | Probe:
     """Return what a trial is trained with."""
     recipe = PLANS[trial.plan].recipe
+    if isinstance(recipe, Probe):
+        return recipe
     epochs = max(1, round(recipe.epochs * epochs_share))
     return replace(recipe, seed=trial.seed, epochs=epochs, full_size_epochs=min(recipe.full_size_epochs, epochs))
 
@@ -204,30 +211,31 @@ def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: floa
     parts = _ck48_fold(trial, data_dir) if trial.plan == "ck48" else _paper_parts(trial, data_dir)
     training, test = map(as_distributions, parts)
     recipe = recipe_of_trial(trial, epochs_share)
-    init = None if plan.init is None else read_weights(model_path(plan.init))
     run = out / f"{trial.name}.run"
-    checkpoint = train(recipe, training, test, run, init=init)
-    if not checkpoint.finished:
-        raise Stopped
-    net = checkpoint.net
-    probabilities = mirrored_answers(net, recipe.heads[0], test.images)
-    if trial.plan != "ck48":  # the paper has no contempt
-        probabilities = probabilities[:, : len(EXPRESSIONS)]
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    curves: list[str] = []
+    if isinstance(recipe, Probe):
+        probabilities = probed(recipe, training, test.images)
+    else:
+        init = None if plan.init is None else read_weights(model_path(plan.init))
+        checkpoint = train(recipe, training, test, run, init=init)
+        if not checkpoint.finished:
+            raise Stopped
+        probabilities = mirrored_answers(checkpoint.net, recipe.heads[0], test.images)
+        curves = (run / "curves.csv").read_text("utf-8").splitlines()
     content = {
         "trial": asdict(trial),
         "plan": plan.title,
         "recipe": asdict(recipe),
         "source_ids": test.source_ids.tolist(),
         "labels": test.labels.tolist(),
-        "probabilities": probabilities.round(5).tolist(),
-        "curves": (run / "curves.csv").read_text("utf-8").splitlines(),
+        "probabilities": probabilities.astype(np.float64).round(5).tolist(),
+        "curves": curves,
     }
     write_whole(out / f"{trial.name}.json", json.dumps(content))
-    shutil.rmtree(run)
+    shutil.rmtree(run, ignore_errors=True)
 
 
-def read_outcome(out: Path, trial: Trial, recipe: Recipe | None = None) -> Outcome:
+def read_outcome(out: Path, trial: Trial, recipe: Recipe | Probe | None = None) -> Outcome:
     """Return the result of a trial that was done.
 
     Raises
@@ -237,7 +245,7 @@ def read_outcome(out: Path, trial: Trial, recipe: Recipe | None = None) -> Outco
     """
     path = out / f"{trial.name}.json"
     content = json.loads(path.read_text("utf-8"))
-    if recipe is not None and recipe_of(content["recipe"], str(path)) != recipe:
+    if recipe is not None and content["recipe"] != json.loads(json.dumps(asdict(recipe))):
         raise OptionError(f"{path}: is of another recipe than now: give another folder (--out)")
     labels, probabilities = np.array(content["labels"], np.int64), np.array(content["probabilities"], np.float32)
     return Outcome(trial, np.array(content["source_ids"]), labels, probabilities)

@@ -12,7 +12,7 @@ import numpy as np
 from mien.core import preprocess
 from mien.core.labels import EXPRESSIONS
 from mien.core.types import ByteArray, Faces, FloatArray, IntArray
-from mien.engine.explain import explain_face
+from mien.engine.explain import PARTS
 from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.results.writer import write_whole
 from mien.lab import figures
@@ -22,6 +22,7 @@ from mien.lab.graph import read_weights
 from mien.lab.models import FaceNet, load_weights
 from mien.lab.page import Section, page
 from mien.lab.paper import pictures, published
+from mien.lab.paper.areas import Area, area_of_interest
 from mien.lab.protocol import PLANS, Outcome, by_plan, confusable, expressions_of, sequence_answers
 from mien.lab.sequences import RECURRENT
 
@@ -38,7 +39,7 @@ class Book:
     photo : (H, W, 3) ndarray of uint8
         RGB picture of a face that is shown on its way.
     faces : Faces
-        The one face of it, recognized.
+        The one face of it, recognized, with sure landmarks.
     chosen : tuple of FaceDataset
         Training and test part of the first seed's draw.
     looked_at : FaceDataset
@@ -148,9 +149,16 @@ def _pooled(table: FloatArray, labels: IntArray) -> str:
 def _way(book: Book, recognizer: Recognizer) -> Section:
     size = recognizer.card.input_size
     section = Section("The system (Figs. 1, 2)")
-    section.text("One real face, a NASA portrait, through every stage that stands today; landmarks are to come.")
+    section.text(
+        "One real face, a NASA portrait, through every stage. Its landmarks tell the regions of interest and the "
+        "features: geometry, of which some is drawn, texture and, in videos, motion. The paper says that its CNN is "
+        "trained on features, and that it takes pictures of 48x48; our net reads the crop, and features stand beside "
+        "its answer."
+    )
     section.figure(
-        pictures.system(book.photo, book.faces, size), "Fig. 1", alternative="Picture, box, crop, probabilities"
+        pictures.system(book.photo, book.faces, size),
+        "Fig. 1: landmarks are located, and features measured, beside what the net reads",
+        alternative="Picture, box, landmarks, regions, features, crop, probabilities",
     )
     figure = pictures.preprocessing(book.photo, book.faces, size)
     return section.figure(figure, "Fig. 2", alternative="Cut, gray, resized, standardized")
@@ -164,31 +172,31 @@ def _net(net: FaceNet, crop: ByteArray) -> Section:
 
 
 def _areas(book: Book, recognizer: Recognizer) -> Section:
-    saliency: dict[str, FloatArray] = {}
-    faces: dict[str, FloatArray] = {}
-    shares = []
+    areas: dict[str, Area] = {}
     for label, name in enumerate(EXPRESSIONS):
-        mine = book.looked_at[book.looked_at.labels == label][: book.per_class]
-        whole = Faces.detected([_box_of_crop(mine.images.shape[1])], [1.0])
-        found = [explain_face(image, whole, recognizer) for image in mine.images]
-        found = [one for one in found if one.expression == name] or found
-        saliency[name] = np.mean([one.saliency for one in found], axis=0)
-        faces[name] = np.mean([one.crop for one in found], axis=0)
-        parts = {region: float(np.mean([one.shares[region] for one in found])) for region in found[0].shares}
-        shares.append((name, len(found), *(f"{100 * part:.0f}" for part in parts.values())))
+        images = book.looked_at.images[book.looked_at.labels == label][: book.per_class]
+        areas[name] = area_of_interest(name, images, recognizer)
     section = Section("Area of interest for each expression (Fig. 5)")
     section.text(
-        "Where hiding the face makes our net's answer fall, mean over faces that it reads right, on their mean face. "
-        "Regions are fixed places of the crop, since landmarks are not built yet."
+        "Where hiding the face makes our net's answer fall, on the mean face, with the mean landmarks. The regions lie "
+        "around the landmarks of brows, eyes, nose and mouth; to tell their shares, each face's own are hidden. Of the "
+        f"first {book.per_class} faces of each expression on which FER2013 and FER+ agree, those count that are read "
+        "right and whose landmarks are sure; where none is read right, those that are not."
     )
-    section.figure(pictures.areas_of_interest(saliency, faces), "Fig. 5", alternative="Seven mean faces with heat")
-    return section.table(("expression", "faces", *parts), shares, "Share of each region in the answer, percent")
-
-
-def _box_of_crop(size: int) -> list[float]:
-    """Return the box around which the front end cuts exactly a picture that is a crop already."""
-    square = np.array([[size / 2, size / 2, size]], np.float32)
-    return [float(value) for value in preprocess.boxes_around(square)[0]]
+    framed = [name for name, area in areas.items() if area.landmarks is None]
+    if framed:
+        section.text(
+            f"No such face has sure landmarks for {', '.join(framed)}: the others count there, and the regions lie "
+            "where the mean face of FER2013 has them."
+        )
+    caption = "Fig. 5: the brighter, the more the answer falls, each expression on its own scale"
+    section.figure(pictures.areas_of_interest(areas), caption, alternative="Seven mean faces with heat and landmarks")
+    rows = [
+        (name, area.right, area.faces, *(f"{100 * share:.0f}" for share in area.shares.values()))
+        for name, area in areas.items()
+    ]
+    columns = ("expression", "read right", "counted", *PARTS)
+    return section.table(columns, rows, "Faces, and the share of each region in the answer in percent")
 
 
 def _data(book: Book) -> Section:
@@ -209,7 +217,7 @@ def _first(book: Book, plan: str) -> Outcome | None:
 
 def _curves(book: Book, out: Path) -> Section:
     section = Section("Accuracy and loss by epoch (Figs. 8, 9)")
-    for plan in ("paper-scratch", "paper", "ours"):
+    for plan in ("paper-scratch", "paper"):  # a linear head has no epochs
         outcome = _first(book, plan)
         if outcome is not None:
             content = json.loads((out / "trials" / f"{outcome.trial.name}.json").read_text("utf-8"))

@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import cv2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon
+from matplotlib.patheffects import withStroke
 from torch import Tensor, nn
 
 from mien.core import preprocess
 from mien.core.types import ByteArray, Faces, FloatArray
-from mien.engine.drawing import COLORS, draw
-from mien.face.regions import FRAME_REGIONS
-from mien.lab.figures import FAINT, styled
+from mien.engine.drawing import color_of, draw
+from mien.face.geometry import GEOMETRY_NAMES, geometry
+from mien.face.regions import FRAME_REGIONS, polygons
+from mien.lab.figures import COLORS, styled
 from mien.lab.models import FaceNet
+from mien.lab.paper.areas import Area
 
+MEASURED = ("brow_distance", "brow_raise", "eye_openness", "mouth_openness", "mouth_width", "lip_curvature")
 MOST_MAPS = 16  # of one layer that are drawn
+MOST_HEAT = 0.75  # opacity where the answer falls most
+VIEW_SHARE = 1.4  # of a photo, in sides of the crop
+REGION_COLOR = "#56B4E9"
 
 
 @styled
 def system(photo: ByteArray, faces: Faces, size: int) -> Figure:
-    """Draw one real face on its way: picture, box, crop with regions, probabilities (Fig. 1)."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    panels = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.3))
-    crop = preprocess.crops(photo, faces.boxes_xyxy, size)[0]
-    _show(panels[0], photo, "1. picture")
-    _show(panels[1], draw(photo, faces, bars=False), "2. face found")
-    _show(panels[2], crop, "3. crop, regions of interest")
-    _mark_regions(panels[2], size)
-    places = np.arange(len(faces.labels))
-    assert faces.probabilities is not None
-    panels[3].barh(places, faces.probabilities[0], color=[_color(name) for name in faces.labels])
-    panels[3].set_yticks(places, faces.labels)
-    panels[3].invert_yaxis()
-    panels[3].set(xlim=(0, 1), title="4. what the net answers", xlabel="probability")
+    """Draw one real face, recognized and with sure landmarks, through every stage (Fig. 1)."""
+    assert faces.landmarks is not None
+    outlines = polygons(faces.landmarks[0])
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    rows = figure.add_gridspec(2, 1)
+    picture, found, points, regions = rows[0].subgridspec(1, 4).subplots(squeeze=False)[0]
+    features, crop, answer = rows[1].subgridspec(1, 3).subplots(squeeze=False)[0]
+    _show(picture, photo, "1. picture")
+    _show(found, draw(photo, faces, bars=False), "2. face found")
+    _show_face(points, photo, faces, "3. landmarks")
+    _mark_points(points, faces.landmarks[0])
+    _show_face(regions, photo, faces, "4. regions of interest")
+    _mark_regions(regions, outlines)
+    _name_regions(regions, outlines)
+    _show(crop, preprocess.crops(photo, faces.boxes_xyxy, size)[0], "6. what the net sees")
+    values = dict(zip(GEOMETRY_NAMES, geometry(faces.landmarks)[0].tolist(), strict=True))
+    names = [name.replace("_", " ") for name in MEASURED]
+    bars = features.barh(names, [values[name] for name in MEASURED], color=COLORS[0])
+    features.bar_label(bars, fmt="%.2f", padding=3)
+    features.set(title="5. features: some of geometry", xlabel="eye distances")
+    answer.barh(faces.labels, faces.probabilities[0], color=[_color(name) for name in faces.labels])
+    answer.set(xlim=(0, 1), title="7. what the net answers", xlabel="probability")
+    for axes in (features, answer):
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
     return figure
 
 
@@ -104,30 +123,67 @@ def architecture(net: FaceNet) -> list[tuple[str, str, str]]:
 
 
 @styled
-def areas_of_interest(saliency: Mapping[str, FloatArray], mean_faces: Mapping[str, FloatArray]) -> Figure:
-    """Draw for each expression where hiding the face makes the answer fall, over the mean face (Fig. 5)."""
-    figure = Figure(figsize=(1.75 * len(saliency), 2.4), layout="constrained")
-    for axes, (name, heat) in zip(np.atleast_1d(figure.subplots(1, len(saliency))), saliency.items(), strict=True):
-        _show(axes, mean_faces[name], name)
-        axes.imshow(cv2.GaussianBlur(heat, (0, 0), 1.0), cmap="inferno", alpha=0.5)
-        _mark_regions(axes, len(heat))
+def areas_of_interest(areas: Mapping[str, Area]) -> Figure:
+    """Draw for each of seven expressions where hiding the face makes the answer fall, over the mean face (Fig. 5)."""
+    figure = Figure(figsize=(11, 5.9), layout="compressed")
+    *panels, key = figure.subplots(2, 4).ravel()
+    for axes, (name, area) in zip(panels, areas.items(), strict=True):
+        size = len(area.crop)
+        _show(axes, area.crop, f"{name}, {area.faces} face{'s' if area.faces > 1 else ''}")
+        heat = cv2.GaussianBlur(area.saliency, (0, 0), 1.0)
+        opacity = MOST_HEAT * heat / max(float(heat.max()), 1e-6)
+        axes.imshow(heat, cmap="inferno", alpha=opacity, extent=(0, size, size, 0))
+        if area.landmarks is None:
+            _mark_regions(axes, _frame_outlines(size), "regions of the mean face", "--")
+        else:
+            _mark_points(axes, area.landmarks)
+            _mark_regions(axes, polygons(area.landmarks))
+    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels)
+    handles = {label: handle for handle, label in chain.from_iterable(pairs)}
+    key.legend(handles.values(), handles, loc="center")
+    key.axis("off")
     return figure
 
 
+def _frame_outlines(size: int) -> dict[str, list[FloatArray]]:
+    boxes = {name: np.array(shares, np.float32) * size for name, shares in FRAME_REGIONS.items()}
+    return {name: [box[[[0, 1], [2, 1], [2, 3], [0, 3]]]] for name, box in boxes.items()}
+
+
 def _show(axes: Axes, image: np.ndarray, title: str) -> None:
-    axes.imshow(image, cmap="gray")
+    height, width = image.shape[:2]
+    axes.imshow(image, cmap="gray", extent=(0, width, height, 0))  # landmarks count from the edge of the first pixel
     axes.set_title(title)
     axes.axis("off")
+    axes.autoscale(enable=False)  # chins may lie below the crop
 
 
-def _mark_regions(axes: Axes, size: int) -> None:
-    for left, top, right, bottom in FRAME_REGIONS.values():
-        corner = (left * size - 0.5, top * size - 0.5)
-        axes.add_patch(
-            Rectangle(corner, (right - left) * size, (bottom - top) * size, fill=False, color="#56B4E9", lw=1.2)
-        )
+def _show_face(axes: Axes, photo: ByteArray, faces: Faces, title: str) -> None:
+    """Show a face in color, with room for its chin and the names of regions."""
+    _show(axes, photo, title)
+    center_x, center_y, side = preprocess.crop_squares(faces.boxes_xyxy)[0].tolist()
+    half = VIEW_SHARE * side / 2
+    axes.set(xlim=(center_x - half, center_x + half), ylim=(center_y + half, center_y - half))
 
 
-def _color(name: str) -> tuple[float, ...] | str:
-    color = COLORS.get(name)
-    return FAINT if color is None else tuple(channel / 255 for channel in color)
+def _mark_points(axes: Axes, points: FloatArray) -> None:
+    axes.scatter(points[:, 0], points[:, 1], s=7, color="white", edgecolors="black", linewidths=0.5, label="landmarks")
+
+
+def _mark_regions(
+    axes: Axes, outlines: Mapping[str, Sequence[FloatArray]], label: str = "regions around them", dash: str = "-"
+) -> None:
+    for outline in chain.from_iterable(outlines.values()):
+        axes.add_patch(Polygon(outline, fill=False, color=REGION_COLOR, lw=1.4, ls=dash, label=label))
+
+
+def _name_regions(axes: Axes, outlines: Mapping[str, Sequence[FloatArray]]) -> None:
+    for name, parts in outlines.items():
+        corners = np.concatenate(parts)
+        place = (corners[:, 0].max(), corners[:, 1].mean())
+        shadow = [withStroke(linewidth=2.5, foreground="black")]
+        axes.annotate(name, place, (4, 0), textcoords="offset points", va="center", color="white", path_effects=shadow)
+
+
+def _color(name: str) -> tuple[float, ...]:
+    return tuple(channel / 255 for channel in color_of(name))

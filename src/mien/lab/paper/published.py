@@ -46,8 +46,11 @@ ASSUMPTIONS = (
     "rate 0.001 falling along a cosine, weight decay 0.0001: the paper names Adam and categorical cross-entropy only.",
     "Augmentation: the paper names none, and its net alone gets none; nets that were trained before get mirror images, "
     "turns, shifts and scale. Test answers are the mean of a face and its mirror image.",
-    "Detection: Haar or CNN, says the paper; here libfacedetection's CNN, with Haar at choice. Landmarks: the paper "
-    "names no method; regions here are fixed places of the crop until landmarks are built.",
+    "Detection: Haar or CNN, says the paper; here libfacedetection's CNN, with Haar at choice. Landmarks: by a CNN, of "
+    "which it says no more; here a small net of our own finds 68 points. Regions: the outlines of brows, eyes, nose "
+    "and mouth around their points, a little widened; where these are not sure, where the mean face has them.",
+    "What the net takes: features of the regions, says one section; pictures of 48x48 pixels, says the next, whose "
+    "layers are those of Fig. 3. Here it takes pictures; what features add, benchmarks/families.py measures.",
 )
 
 NOT_REPRODUCED = (
@@ -57,5 +60,6 @@ NOT_REPRODUCED = (
     "expressions, no longer given out; the figures are of another task.",
     "Table 1's other rows are figures of other papers on FER2013's own split: they cannot be compared with 140 images "
     "drawn from two data sets. Nets of these plans, trained by `mien compare`, stand beside them where it was run.",
-    "Texture, motion and geometry features: the paper names them without saying what is computed.",
+    "Training on texture, motion and geometry: the paper names these features without saying what is computed, nor how "
+    "they reach its net. Those that `mien analyze --features` measures are of our choice.",
 )
