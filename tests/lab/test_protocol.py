@@ -48,6 +48,7 @@ def test_every_seed_meets_every_plan_draw_and_split() -> None:
     asked = trials(range(10))
     assert len({trial.name for trial in asked}) == len(asked) == 3 * 2 * 2 * 10 + 2 * 10
     assert {trial.plan for trial in asked} == set(PLANS)
+    assert [trial.seed for trial in asked] == sorted(trial.seed for trial in asked)  # whole seeds first
     assert len(trials(range(20))) == 3 * 2 * 2 * 20 + 2 * 10  # CK+48 has ten folds, however many seeds
 
 
@@ -112,9 +113,28 @@ def test_a_trial_writes_what_it_answered(tmp_path: Path, monkeypatch: pytest.Mon
     assert content["recipe"]["seed"] == 3
     assert len(content["curves"]) == 2
     assert [one.trial for one in run_trials([trial], None, out)] == [trial]  # done already: nothing is trained
-    monkeypatch.setitem(protocol.PLANS, "ck48", replace(PLANS["ck48"], recipe=replace(tiny, epochs=2), init=None))
-    with pytest.raises(OptionError, match="is of another recipe than now: give another folder"):
-        list(run_trials([trial], None, out))
+    del content["recipe"]["frozen"]  # of a time before that option
+    (out / "ck48-random-3.json").write_text(json.dumps(content), "utf-8")
+    assert [one.trial for one in run_trials([trial], None, out)] == [trial]
+
+
+@pytest.mark.usefixtures("_made_data")
+@pytest.mark.parametrize("changed", [{"recipe": {"epochs": 2}}, {"weights": {"default": "of another net"}}])
+def test_a_trial_of_another_plan_is_refused(
+    changed: dict[str, dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = replace(recipe_of_plan("paper"), heads=("ferplus",), epochs=1, batch_size=4)
+    monkeypatch.setitem(protocol.PLANS, "ck48", replace(PLANS["ck48"], recipe=tiny, init=None))
+    trial = Trial("ck48", "", "random", 3)
+    run_trial(trial, None, tmp_path)
+    path = tmp_path / "ck48-random-3.json"
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(
+        json.dumps({key: value | changed.get(key, {}) if key in changed else value for key, value in content.items()}),
+        "utf-8",
+    )
+    with pytest.raises(OptionError, match="is of another recipe, or other nets, than now: give another folder"):
+        list(run_trials([trial], None, tmp_path))
 
 
 @pytest.mark.parametrize("plan", ["paper-scratch", "ours"])

@@ -11,6 +11,7 @@ from rich.progress import Progress
 import mien
 from mien.app.compare import sequence_rows
 from mien.app.demo import astronaut_photo
+from mien.core.errors import DatasetError
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.compare import interval_text, rows_done
 from mien.lab.datasets import (
@@ -23,7 +24,7 @@ from mien.lab.datasets import (
     manifest,
 )
 from mien.lab.paper import Book, write_book
-from mien.lab.protocol import Outcome, run_trials, trials
+from mien.lab.protocol import Outcome, Trial, run_trials, trials
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_FACES, FACES = 1, 0.1, 2, 12
 
@@ -67,7 +68,8 @@ def rebuild_paper(
     chosen = draw_paper_set(ck48, fer2013, seed=0)
     content = manifest(sources, {"training": chosen[0], "test": chosen[1]})
     write_whole(out / "manifest.json", json.dumps(content, indent=2))
-    asked = [trial for trial in trials(range(QUICK_SEEDS)) if trial.by == "random"] if quick else trials(range(seeds))
+    looked_at = doubly_labeled(fer2013.of_split("PublicTest"))
+    asked = asked_trials(seeds, quick=quick)
     outcomes: list[Outcome] = []
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("training", total=len(asked))
@@ -78,7 +80,7 @@ def rebuild_paper(
         photo=photo,
         faces=mien.analyze(photo, landmarks=True),
         chosen=chosen,
-        looked_at=_doubly_labeled(fer2013.of_split("PublicTest")),
+        looked_at=looked_at,
         outcomes=outcomes,
         per_class=QUICK_FACES if quick else FACES,
         compared={row["name"]: interval_text(row["accuracy"]) for row in rows_done(compared)} | sequence_rows(compared),
@@ -87,7 +89,26 @@ def rebuild_paper(
     return write_book(book, out)
 
 
-def _doubly_labeled(faces: FaceDataset) -> FaceDataset:
-    """Return the faces whose label is the majority of FER+: `default` was taught both."""
+def asked_trials(seeds: int, *, quick: bool) -> list[Trial]:
+    """Return the trials of these seeds; for a quick look those of one seed that are split at random."""
+    if quick:
+        return [trial for trial in trials(range(QUICK_SEEDS)) if trial.by == "random"]
+    return trials(range(seeds))
+
+
+def doubly_labeled(faces: FaceDataset) -> FaceDataset:
+    """Return the faces whose label is the majority of FER+: `default` was taught both.
+
+    Raises
+    ------
+    DatasetError
+        If an expression has none.
+    """
     assert faces.votes is not None
-    return faces[faces.labels == ferplus_majority(faces.votes)]
+    chosen = faces[faces.labels == ferplus_majority(faces.votes)]
+    for name, count in chosen.class_counts().items():
+        if count == 0:
+            raise DatasetError(
+                f"no face of PublicTest is {name} by FER2013 and FER+ both: expected at least one of each"
+            )
+    return chosen

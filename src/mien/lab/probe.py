@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien.core.errors import OptionError
 from mien.core.types import ByteArray, FloatArray
-from mien.engine.recognizer import model_path
 from mien.lab.datasets import FaceDataset
-from mien.lab.graph import read_weights, run_in_batches
+from mien.lab.graph import run_in_batches
 from mien.lab.models import FaceNet, load_weights
 from mien.lab.targets import head_targets, taught
 
@@ -32,28 +33,33 @@ class Probe:
 
     Parameters
     ----------
-    net : str
-        The net that ships whose trunk is read.
     teacher : str
         Name of a model whose answers to the training faces are part of the targets.
     teacher_share : float
         Weight of the teacher's answer in the target, 0 to 1.
     decay : float
-        Weight of half the sum of squared weights, of standardized features, beside the mean cross-entropy.
+        Weight of half the sum of squared weights, of standardized features, beside the mean cross-entropy; above 0.
     """
 
-    net: str = "default"
     teacher: str = "fer2013"
     teacher_share: float = 0.1
     decay: float = 0.03
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.teacher_share <= 1:
+            raise OptionError(f"teacher_share is {self.teacher_share}: expected 0 to 1")
+        if not 0 < self.decay < math.inf:
+            raise OptionError(f"decay is {self.decay}: expected a number above 0")
 
-def probed(probe: Probe, training: FaceDataset, images: ByteArray) -> FloatArray:
+
+def probed(probe: Probe, weights: Mapping[str, Tensor], training: FaceDataset, images: ByteArray) -> FloatArray:
     """Fit a linear head to faces and their mirror images, and return its answers to others.
 
     Parameters
     ----------
     probe : Probe
+    weights : mapping of str to Tensor
+        Of our trunk, as :func:`mien.lab.graph.read_weights` gives them.
     training : FaceDataset
     images : (N, S, S) ndarray of uint8
         Faces to answer.
@@ -67,14 +73,18 @@ def probed(probe: Probe, training: FaceDataset, images: ByteArray) -> FloatArray
     ------
     DatasetError
         If the faces have no labels, or other classes than mien's.
+    OptionError
+        If the weights are not of our trunk, or the teacher was taught other labels.
+    ModelError
+        If there is no such teacher.
     """
-    trunk = FaceNet(probe.net, {})
-    load_weights(trunk, read_weights(model_path(probe.net)))
+    net = FaceNet("default", {}).eval()
+    load_weights(net, weights)
     targets = taught(head_targets(training, [HEAD]), training, probe.teacher, probe.teacher_share)[HEAD]
-    head = fitted_head(torch.cat(_both(trunk, training.images)), targets.repeat(2, 1), probe.decay)
+    seen = _seen_both_ways(net, training.images).flatten(0, 1)
+    head = fitted_head(seen, targets.repeat_interleave(2, dim=0), probe.decay)
     with torch.inference_mode():
-        answers = [torch.softmax(head(features), dim=1) for features in _both(trunk, images)]
-        return torch.stack(answers).mean(dim=0).numpy()
+        return torch.softmax(head(_seen_both_ways(net, images)), dim=2).mean(dim=1).numpy()
 
 
 def fitted_head(features: Tensor, targets: Tensor, decay: float) -> nn.Linear:
@@ -109,16 +119,19 @@ def fitted_head(features: Tensor, targets: Tensor, decay: float) -> nn.Linear:
     return head
 
 
-def _both(net: FaceNet, images: ByteArray) -> list[Tensor]:
-    """Return the features of faces, and of their mirror images."""
-    mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    return [torch.from_numpy(run_in_batches(lambda faces: _seen(net, faces), part)) for part in (images, mirrored)]
+def _seen_both_ways(net: FaceNet, images: ByteArray) -> Tensor:
+    """Return (N, 2, 1408) what a trunk sees of faces and of their mirror images."""
+
+    def both(faces: Tensor) -> Tensor:
+        straight = faces.float()
+        return torch.stack([seen(net, way) for way in (straight, straight.flip(3))], dim=1)
+
+    return torch.from_numpy(run_in_batches(both, images))
 
 
-def _seen(net: FaceNet, faces: Tensor) -> Tensor:
-    """Return (N, 1408) what the trunk sees at its end, and before its last two blocks at 3x3 places."""
-    net.eval()
+def seen(net: FaceNet, faces: Tensor) -> Tensor:
+    """Return (N, 1408) what our trunk sees of (N, 1, S, S) faces: its features, and the maps in the middle by place."""
     assert isinstance(net.trunk, nn.Sequential)
-    maps = net.trunk[:MIDDLE](net.standardize(faces.float()))
+    maps = net.trunk[:MIDDLE](net.standardize(faces))
     places = functional.adaptive_avg_pool2d(maps, PLACES).flatten(1)
     return torch.cat((net.trunk[MIDDLE:](maps), places), dim=1)

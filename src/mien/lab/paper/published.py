@@ -44,8 +44,10 @@ ASSUMPTIONS = (
     "PrivateTest without copies elsewhere, so no stage has seen a test image.",
     "Padding: none, so 576 values are flattened. Dropout: 0.5 before the last layer. Batch 32, 60 epochs, learning "
     "rate 0.001 falling along a cosine, weight decay 0.0001: the paper names Adam and categorical cross-entropy only.",
-    "Augmentation: the paper names none, and its net alone gets none; nets that were trained before get mirror images, "
+    "Augmentation: the paper names none, and its net alone gets none; first trained on FER2013, it gets mirror images, "
     "turns, shifts and scale. Test answers are the mean of a face and its mirror image.",
+    "Our trunk stays as it ships: a linear head is fitted to what it sees, at two depths, of the training faces and "
+    "their mirror images; a tenth of each target is the answer of `fer2013`, which has seen no test image either.",
     "Detection: Haar or CNN, says the paper; here libfacedetection's CNN, with Haar at choice. Landmarks: by a CNN, of "
     "which it says no more; here a small net of our own finds 68 points. Regions: the outlines of brows, eyes, nose "
     "and mouth around their points, a little widened; where these are not sure, where the mean face has them.",
