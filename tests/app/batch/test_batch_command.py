@@ -46,13 +46,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 def test_it_sums_up_and_names_what_failed(run: Run, tmp_path: Path) -> None:
     photo, out = write_photo(tmp_path / "photo.jpg"), tmp_path / "set"
     ended = run(photo, "--out", out, "--workers", 1, "--detector", "whole")
-    assert ended == (0, f"{out}: 1 source, 1 frame, 1 face, 0.00 hours of video, 0 errors\n", "")
+    assert ended == (0, f"{out}: 1 source (1 read now), 1 frame, 1 face, 0.00 hours of video, 0 errors\n", "")
     for number in range(12):
         cut(write_photo(tmp_path / "broken" / f"{number:02}.jpg"), 0.5)
     ended = run(photo, tmp_path / "broken", "--out", out, "--workers", 1, "--detector", "whole")
     assert (ended.code, len(ended.notes.splitlines())) == (SOME_FAILED, 11)
     assert f"mien: and 2 more errors: all are in {out / 'errors'}" in ended.notes
-    assert "13 sources, 1 frame, 1 face" in ended.out
+    assert "13 sources (12 read now), 1 frame, 1 face" in ended.out
     assert len(rows_of(out, "errors")) == 12
     ended = run(photo, "--out", out, "--every", "1s", "--detector", "whole")
     assert ended.code == MISUSE

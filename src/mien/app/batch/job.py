@@ -42,6 +42,8 @@ class Outcome:
     Parameters
     ----------
     sources, frames, faces : int
+    read : int
+        Sources that this run read; the others were in it before.
     hours : float
         Of video.
     failures : list of str
@@ -51,6 +53,7 @@ class Outcome:
     """
 
     sources: int
+    read: int
     frames: int
     faces: int
     hours: float
@@ -112,24 +115,26 @@ def run_batch(
     with Store(out, header) as store, Progress(console) as progress:
         job = Job(store, inputs, names_of(sources), retry=retry)
         progress.begin(job.left)
-        stopped = False
+        read, stopped = 0, False
         try:
             for frames, told in job.replies(engine_of(plan, store.scratch)):
                 progress.add(frames, told)
+                read += told is not None
         except KeyboardInterrupt:
             stopped = True
         store.complete_part()
         manifest.finish(out, made_by, store.all_known())
-        return _outcome(store.all_known(), job.unreached, stopped=stopped)
+        return _outcome(store.all_known(), read, job.unreached, stopped=stopped)
 
 
 def _landmarks(options: Options) -> Row:
     return {"landmark_net": load_landmarker().sha256} if options.asked.needs_landmarks else {}
 
 
-def _outcome(known: Sequence[Told], unreached: Sequence[str], *, stopped: bool) -> Outcome:
+def _outcome(known: Sequence[Told], read: int, unreached: Sequence[str], *, stopped: bool) -> Outcome:
     return Outcome(
         sources=len(known),
+        read=read,
         frames=sum(told.frames for told in known),
         faces=sum(told.faces for told in known),
         hours=sum(told.seconds for told in known) / 3600,

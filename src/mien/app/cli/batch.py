@@ -97,9 +97,9 @@ def batch(
         if len(outcome.failures) > MOST_LINES:
             complain(f"and {len(outcome.failures) - MOST_LINES} more errors: all are in {Path(out) / 'errors'}")
         screen.print(
-            f"{out}: {counted(outcome.sources, 'source', 'sources')}, {counted(outcome.frames, 'frame', 'frames')}, "
-            f"{counted(outcome.faces, 'face', 'faces')}, {outcome.hours:.2f} hours of video, "
-            f"{counted(len(outcome.failures), 'error', 'errors')}",
+            f"{out}: {counted(outcome.sources, 'source', 'sources')} ({outcome.read:,} read now), "
+            f"{counted(outcome.frames, 'frame', 'frames')}, {counted(outcome.faces, 'face', 'faces')}, "
+            f"{outcome.hours:.2f} hours of video, {counted(len(outcome.failures), 'error', 'errors')}",
             soft_wrap=True,
         )
         if outcome.stopped:
