@@ -12,6 +12,7 @@ import mien
 from mien.app.compare import sequence_rows
 from mien.app.demo import astronaut_photo
 from mien.core.errors import DatasetError
+from mien.core.labels import EXPRESSIONS
 from mien.engine.results.writer import make_folder, write_whole
 from mien.lab.compare import interval_text, rows_done
 from mien.lab.datasets import (
@@ -106,8 +107,9 @@ def doubly_labeled(faces: FaceDataset) -> FaceDataset:
     """
     assert faces.votes is not None
     chosen = faces[faces.labels == ferplus_majority(faces.votes)]
-    for name, count in chosen.class_counts().items():
-        if count == 0:
+    counts = chosen.class_counts()
+    for name in EXPRESSIONS:
+        if counts[name] == 0:
             raise DatasetError(
                 f"no face of PublicTest is {name} by FER2013 and FER+ both: expected at least one of each"
             )
