@@ -242,7 +242,7 @@ def _report(book: Book) -> Section:
         )
         pooled = evaluate(*confusable(group), names)
         drawn = figures.confusion_matrix(pooled.confusion, names)
-        section.figure(drawn, f"Fig. 11 over all {len(group)} seeds", alternative="Confusion matrix")
+        section.figure(drawn, f"Fig. 11, seeds together: {len(group)}", alternative="Confusion matrix")
         pairs = [(p.label, p.answer, score_text(p.share, percent=True)) for p in confused_pairs(pooled)]
         section.table(("label", "answer", "share of the label"), pairs, "What is confused most")
     return section
