@@ -7,7 +7,6 @@ Writes docs/results/budgets.md.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from skimage.data import astronaut
+from tracking import machine
 
 from mien.app.demo import clip
 from mien.core.types import ByteArray, Faces, FrameResult
@@ -31,10 +31,9 @@ REPEATS = 7
 IMPORT = "import time; t = time.perf_counter(); import mien; print(time.perf_counter() - t)"
 ANALYZE = "import mien, sys; assert mien.analyze(sys.argv[1]).expressions"
 STREAM = """
-import mien, sys, time
-start = time.perf_counter()
-count = sum(1 for result in mien.stream(sys.argv[1]))
-print(1000 * (time.perf_counter() - start) / count)
+import mien, sys
+for result in mien.stream(sys.argv[1]):
+    pass
 print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))
 """
 
@@ -47,13 +46,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photo, video = _media(Path(folder))
         answer_ms = 1000 * _median(lambda: first_answer_s(photo))
-        frame_ms, peak_mb = output_of(STREAM, str(video)).split()
         rows = [
             ("`import mien`, ms", "200", f"{1000 * _median(lambda: float(output_of(IMPORT))):.0f}"),
             ("first answer for one image, cold process, ms", "800", f"{answer_ms:.0f}"),
             ("`default`, one face, one thread, ms", "5", f"{_face_ms():.2f}"),
-            ("one frame of a 720p video, all stages, one process, ms", "", f"{float(frame_ms):.0f}"),
-            ("peak memory of a 720p stream of 1,500 frames, MB", "300", f"{float(peak_mb):.0f}"),
+            ("peak memory of a 720p stream of 1,500 frames, MB", "300", f"{float(output_of(STREAM, str(video))):.0f}"),
         ]
     rows += [(f"`{name}.onnx`, MB", "10", f"{_size_mb(load(name).model.path):.1f}") for name in model_names()]
     if arguments.install:
@@ -119,8 +116,9 @@ def _write(rows: list[tuple[str, str, str]]) -> None:
     lines = [
         "# Budgets",
         "",
-        f"`python benchmarks/budgets.py --install`; {platform.platform()}, "
-        f"Python {platform.python_version()}, medians of {REPEATS} runs.",
+        f"`python benchmarks/budgets.py --install`; medians of {REPEATS} runs; "
+        f"{', '.join(f'{name} {fact}' for name, fact in machine().items())}. The time of a frame is in "
+        "[realtime.md](realtime.md).",
         "",
         "| what | budget | measured |",
         "|---|---|---|",

@@ -234,8 +234,8 @@ def page(results: dict[str, Any], landmarker: Landmarker) -> str:
         markdown_table(("shown", "measured, %"), results["doubts"]),
         "## Through time",
         f"One face 200 px wide at 30 frames a second in a camera's noise: the worst of 68 points stays within "
-        f"{stream['trembling_px']:.2f} px of its mean in 95 % of the frames (asked: 2), a mouth that opens twice a "
-        f"second is seen {stream['delay_frames']:.2f} frames late (asked: 1).",
+        f"{stream['trembling_px']:.2f} px of its mean in 95 % of the frames (target: 2), a mouth that opens twice a "
+        f"second is seen {stream['delay_frames']:.2f} frames late (target: 1).",
     ]
     if "photos" in results:
         shown = results["photos"]

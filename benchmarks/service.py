@@ -55,7 +55,7 @@ SECTIONS = {
     ),
     "what": (
         "What each client asks for",
-        "With as many clients as were asked for: landmarks and reasons cost time of the net too.",
+        "With 4 clients: landmarks and reasons cost time of the net too.",
     ),
     "waiting": (
         "Whether waiting for company pays",
@@ -249,7 +249,7 @@ def page(facts: Row, command: str, measured: dict[str, list[Row]]) -> str:
     within = [row["clients"] for row in measured["clients"] if float(row["p95_ms"] or "inf") < ASKED_MS]
     most = max((int(count or 0) for count in within), default=0)
     found = f"{most} clients at {RATE:g} frames a second have a 95th percentile of the delay below {ASKED_MS:g} ms, "
-    found += "frames that are dropped counted as later; 4 were asked for."
+    found += "frames that are dropped counted as later; the target was 4."
     return "\n\n".join([head, found, *(section(*SECTIONS[name], measured[name]).strip() for name in SECTIONS)]) + "\n"
 
 

@@ -33,6 +33,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -250,12 +251,23 @@ def measure(candidate: Candidate, count: int) -> Row:
 def machine() -> dict[str, str | float | None]:
     """Return what the times depend on."""
     return {
+        "date": date.today().isoformat(),
+        "processor": _processor(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
+
+
+def _processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def main() -> None:

@@ -310,7 +310,7 @@ How often each region is named, in percent, and falls as above.
 ## Against the sum of the map
 
 On the first {found["map"]["agree"].count} of these faces: falls when the named region is hidden, and when the one is in
-which the saliency map, made with a window in {STEPS}x{STEPS} places, has most. They are one on
+which the saliency map, made with a window in {STEPS}x{STEPS} places, has most. Both are one region on
 {_shown(found["map"]["agree"])} %.
 
 | hidden behind | named region | by the map |

@@ -86,9 +86,9 @@ def test_frames_show_as_many_faces_as_they_say(run: Run) -> None:
 
 
 def test_what_was_asked_stands_beside_what_was_measured(run: Run) -> None:
-    assert [row["asked"] for row in run.record["asked"]] == [12, None, 0.8, 300, 20]
-    assert [row["fer"] is not None for row in run.record["asked"]] == [True, False, True, True, False]
-    assert run.record["asked"][0]["mien"] == run.record["frames"][5]["ms"]
+    assert [row["target"] for row in run.record["targets"]] == [12, None, 0.8, 300, 20]
+    assert [row["fer"] is not None for row in run.record["targets"]] == [True, False, True, True, False]
+    assert run.record["targets"][0]["mien"] == run.record["frames"][5]["ms"]
 
 
 def test_the_page_holds_the_figures(run: Run, realtime: ModuleType) -> None:
@@ -103,7 +103,7 @@ def test_the_page_holds_the_figures(run: Run, realtime: ModuleType) -> None:
 
 def test_without_fer_its_column_is_empty(run: Run, realtime: ModuleType, tmp_path: Path) -> None:
     assert realtime.fer(None, tmp_path / "no.png", realtime.QUICK) == []
-    assert all(row["fer"] is None for row in realtime.asked(run.record | {"fer": []}))
+    assert all(row["fer"] is None for row in realtime.targets(run.record | {"fer": []}))
     assert "| what | asked | mien | fer |" in realtime.page({}, "", {**run.record, "fer": []})
 
 

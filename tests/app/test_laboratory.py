@@ -229,6 +229,14 @@ def test_the_card_names_the_net_that_a_run_started_from(own: Path, recipe: Path,
     assert card.license.endswith(f"It started from paper: {mien.load('paper').card.license}")
 
 
+def test_the_card_names_the_net_that_taught(own: Path, recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(f'{RECIPE}teacher = "fer2013"\nteacher_share = 0.5\n', "utf-8")
+    laboratory.train(recipe, tmp_path / "run", own, None)
+    card = laboratory.export(tmp_path / "run" / "checkpoint.pt", tmp_path / "own.onnx", None, own, None)
+    assert card.training_data["teacher fer2013"] == mien.load("fer2013").model.sha256
+    assert card.license.endswith(f"It was taught by fer2013: {mien.load('fer2013').card.license}")
+
+
 def test_without_a_head_of_its_own_labels_that_of_the_votes_is_the_start(
     own: Path, recipe: Path, tmp_path: Path
 ) -> None:

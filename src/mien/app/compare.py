@@ -95,9 +95,10 @@ def _write(out: Path, minutes: float) -> Path:
         f"`mien compare --data DIR --minutes {minutes:g}`, mien {mien.__version__}. Every net is trained on FER2013 "
         f"`Training`, original labels, with {COMMON.optimizer.capitalize()} at {COMMON.learning_rate:g}, "
         f"{COMMON.schedule} schedule, batches of {COMMON.batch_size}, `{COMMON.augmentation}` augmentation, moving "
-        f"average of the weights, for as many epochs as fit {minutes:g} minutes of one thread (to convergence: a fixed "
-        "number of epochs). Temperature is fitted on `PublicTest`; 95 % bootstrap intervals; ms is onnxruntime, one "
-        "face, one thread, single precision. One seed, nothing tuned.",
+        f"average of the weights, for the whole epochs nearest to {minutes:g} minutes of one thread (to convergence: a "
+        "fixed number of epochs). All begin with random weights: `default` is the architecture of the net that ships, "
+        "not the net. Temperature is fitted on `PublicTest`; 95 % bootstrap intervals; ms is onnxruntime, one face, "
+        "one thread, single precision. One seed, nothing tuned.",
         markdown_table(COLUMNS, table(done)),
         "## Sources",
         "\n".join(dict.fromkeys(f"* `{row['recipe']['architecture']}`: {row['source']}" for row in done)),

@@ -46,6 +46,9 @@ FOLDER_LIMITS = (
     "decisions about people."
 )
 MANIFEST_NAME = "manifest.json"
+ORIGINS = {"start": "started from", "teacher": "was taught by"}
+"""Nets that another owes something to, as the manifest names them, and what its card says of each."""
+
 ROUGH_BELOW = 200  # at 70 % right, the 95 % interval of an accuracy on 200 faces is 13 points wide
 
 log = logging.getLogger("mien")
@@ -59,11 +62,13 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     need_torch()
     from mien.lab import figures
     from mien.lab.checkpoints import CHECKPOINT_NAME
+    from mien.lab.graph import read_weights
     from mien.lab.recipes import read_recipe
     from mien.lab.training import train as run
 
     recipe, found = read_recipe(config), find_data(data)
-    weights, start = (None, None) if init is None else _start_from(init)
+    weights: Mapping[str, Any] | None = None if init is None else read_weights(model_path(init))
+    origins = {"start": _origin(init), "teacher": _origin(recipe.teacher)}
     faces, splits = _faces(found), list(OFFICIAL_SPLITS[:2])
     if _is_folder(found):
         splits = list(SHARES)
@@ -72,7 +77,7 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     selections = dict(zip(("training", "validation", "test"), map(faces.of_split, splits), strict=False))
     make_folder(out)
     if not (out / CHECKPOINT_NAME).exists():  # a run that goes on started from what its manifest says
-        content = manifest(_files(found), selections) | {"start": start}
+        content = manifest(_files(found), selections) | origins
         write_whole(out / MANIFEST_NAME, json.dumps(content, indent=2))
     checkpoint = run(recipe, selections["training"], selections["validation"], out, init=weights, progress=True)
     if checkpoint.curves:
@@ -103,7 +108,7 @@ def export(
     run, found = load_checkpoint(checkpoint), find_data(data)
     if not run.finished:
         log.warning("%s: is of a run stopped at step %d of %d: the card says so", checkpoint, run.step, run.steps)
-    faces, source, start = _faces(found), FER2013, _start_of(checkpoint, found)
+    faces, source, origins = _faces(found), FER2013, _origins_of(checkpoint, found)
     if _is_folder(found):
         source = Source(("train", "validation", "test"), FOLDER_LICENSE, FOLDER_LIMITS)
     learned, *measured = source.splits
@@ -119,8 +124,8 @@ def export(
         name=name or out.stem,
         version=mien.__version__,
         data=faces,
-        training_data=_training_data(run, found, start),
-        source=replace(source, license=_license(source.license, start)),
+        training_data=_training_data(run, found, origins),
+        source=replace(source, license=_license(source.license, origins)),
         ck48=None if found.ck48 is None else load_ck48(found.ck48),
         is_mirrored=is_mirrored,
         is_quantized=is_quantized,
@@ -185,13 +190,12 @@ def _recipe_of_folder(recipe: Recipe, config: Path, count: int) -> Recipe:
     return replace(recipe, heads=(FOLDER_HEAD,))
 
 
-def _start_from(init: str) -> tuple[Mapping[str, Any], dict[str, str]]:
-    """Return the weights of a net, and what the card of a net that starts from it has to say."""
-    from mien.lab.graph import read_weights
-
-    model = Model(model_path(init))
-    start = {"name": model.card.name, "sha256": model.sha256, "license": model.card.license}
-    return read_weights(model.path), start
+def _origin(net: str | None) -> dict[str, str] | None:
+    """Return what the card of a net that owes something to this one has to say of it."""
+    if not net:
+        return None
+    model = Model(model_path(net))
+    return {"name": model.card.name, "sha256": model.sha256, "license": model.card.license}
 
 
 def _with_folder_head(weights: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -206,27 +210,26 @@ def _with_folder_head(weights: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _start_of(checkpoint: Path, found: DataFiles) -> dict[str, str] | None:
-    """Return what the manifest beside a checkpoint says of the net that the run started from, if from any."""
+def _origins_of(checkpoint: Path, found: DataFiles) -> dict[str, dict[str, str]]:
+    """Return what the manifest beside a checkpoint says of the nets that the run began with and was taught by."""
     path = checkpoint.with_name(MANIFEST_NAME)
     try:
-        start: dict[str, str] | None = json.loads(path.read_text("utf-8")).get("start")
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         if not _is_folder(found):
-            return None
+            return {}
         raise OptionError(
             f"{path}: cannot be read: expected the folder of a run, which says what it is from"
         ) from error
-    return start
+    return {role: content[role] for role in ORIGINS if content.get(role)}
 
 
-def _license(own: str, start: dict[str, str] | None) -> str:
-    if start is None or start["license"] == own:
-        return own
-    return f"{own} It started from {start['name']}: {start['license']}"
+def _license(own: str, origins: dict[str, dict[str, str]]) -> str:
+    owed = [(ORIGINS[role], net) for role, net in origins.items() if net["license"] != own]
+    return " ".join([own, *(f"It {verb} {net['name']}: {net['license']}" for verb, net in owed)])
 
 
-def _training_data(run: Checkpoint, found: DataFiles, start: dict[str, str] | None) -> dict[str, str]:
+def _training_data(run: Checkpoint, found: DataFiles, origins: dict[str, dict[str, str]]) -> dict[str, str]:
     """Return what a net was trained on with hashes; of a folder neither name nor place."""
     if _is_folder(found):
         described = {"folder train": run.data}
@@ -234,7 +237,7 @@ def _training_data(run: Checkpoint, found: DataFiles, start: dict[str, str] | No
         files = [path for path in _files(found) if path != found.ferplus or "ferplus" in run.recipe.heads]
         entries = manifest(files, {})["sources"]
         described = {"FER2013 Training": run.data} | {file: entry["sha256"] for file, entry in entries.items()}
-    return described if start is None else described | {f"start {start['name']}": start["sha256"]}
+    return described | {f"{role} {net['name']}": net["sha256"] for role, net in origins.items()}
 
 
 def _files(found: DataFiles) -> list[Path]:
