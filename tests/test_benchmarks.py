@@ -104,7 +104,7 @@ def test_the_page_holds_the_figures(run: Run, realtime: ModuleType) -> None:
 def test_without_fer_its_column_is_empty(run: Run, realtime: ModuleType, tmp_path: Path) -> None:
     assert realtime.fer(None, tmp_path / "no.png", realtime.QUICK) == []
     assert all(row["fer"] is None for row in realtime.targets(run.record | {"fer": []}))
-    assert "| what | asked | mien | fer |" in realtime.page({}, "", {**run.record, "fer": []})
+    assert "| what | target | mien | fer |" in realtime.page({}, "", {**run.record, "fer": []})
 
 
 def test_a_loop_shows_its_pictures_over_and_over_without_a_gap(realtime: ModuleType, tmp_path: Path) -> None:
