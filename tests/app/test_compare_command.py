@@ -67,5 +67,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(tmp_path: Path, data: Pa
         compare_nets(["alexnet"], data, tmp_path / "out", Console(), minutes=1, processes=1)
     with pytest.raises(DatasetError, match=r"has none of fer2013\.csv"):
         compare_nets([], tmp_path, tmp_path / "out", Console(), minutes=1, processes=1)
+    with pytest.raises(DatasetError, match=r"has none of CK\+48"):  # its rows come last
+        compare_nets([], data, tmp_path / "out", Console(), minutes=1, processes=1)
     assert not (tmp_path / "out").exists()
     assert SEQUENCES not in {entry.name for entry in entries()}

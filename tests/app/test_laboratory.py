@@ -229,6 +229,17 @@ def test_the_card_names_the_net_that_a_run_started_from(own: Path, recipe: Path,
     assert card.license.endswith(f"It started from paper: {mien.load('paper').card.license}")
 
 
+def test_a_run_does_not_go_on_with_another_net_than_it_began_with(own: Path, recipe: Path, tmp_path: Path) -> None:
+    laboratory.train(recipe, tmp_path / "run", own, "paper")
+    manifest = tmp_path / "run" / "manifest.json"
+    sha256 = mien.load("paper").model.sha256
+    manifest.write_text(manifest.read_text("utf-8").replace(sha256, "0" * 64), "utf-8")
+    with pytest.raises(
+        OptionError, match=rf"the start of this run is paper \(0+\), now paper \({sha256[:8]}\): choose"
+    ):
+        laboratory.train(recipe, tmp_path / "run", own, "paper")
+
+
 def test_the_card_names_the_net_that_taught(own: Path, recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(f'{RECIPE}teacher = "fer2013"\nteacher_share = 0.5\n', "utf-8")
     laboratory.train(recipe, tmp_path / "run", own, None)

@@ -288,6 +288,12 @@ def test_an_unreadable_picture_is_named(tmp_path: Path, content: bytes) -> None:
         load_folders(tmp_path)
 
 
+def test_a_folder_with_the_name_of_a_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train" / "sad" / "7.jpg").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"7\.jpg: cannot be read \(.+\): expected a picture"):
+        load_folders(tmp_path)
+
+
 def test_ck48(tmp_path: Path) -> None:
     picture(tmp_path / "anger" / "S010_004_00000017.png", 1)
     picture(tmp_path / "contempt" / "S138_008_00000007.png", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from mien.core.errors import DatasetError, ModelError, OptionError
 from mien.core.preprocess import MEAN_SHAPE
+from mien.core.types import ByteArray, FloatArray
 from mien.face.landmarks import FRAME_SHARE, GROUPS, Landmarker
 from mien.lab.datasets import FaceDataset
-from mien.lab.landmarks import training
+from mien.lab.landmarks import teacher, training
 from mien.lab.landmarks.data import PointedFaces, no_faces, pointed
 from mien.lab.landmarks.export import export_landmarks
 from mien.lab.landmarks.measuring import contact_sheet, errors, points_of
@@ -156,6 +158,30 @@ def test_an_error_of_a_tenth_is_a_tenth() -> None:
     moved = MEAN_SHAPE + np.array([0.1 * eyes, 0], np.float32)
     np.testing.assert_allclose(errors(moved[None], MEAN_SHAPE[None]), [0.1], rtol=1e-5)
     assert GROUPS["right_eye"].start == 36
+
+
+def test_labels_are_of_one_teacher_and_of_these_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Teacher:
+        def __init__(self, path: Path) -> None:
+            self.sha256 = path.name
+
+        def label(self, _face: ByteArray) -> tuple[FloatArray, bool]:
+            return MEAN_SHAPE, True
+
+    def in_this_process(work: Callable[[int], None], parts: list[int], _processes: int) -> Iterator[int]:
+        for part in parts:
+            work(part)
+            yield part
+
+    monkeypatch.setattr(teacher, "MeshTeacher", Teacher)
+    monkeypatch.setattr(teacher, "side_by_side", in_this_process)
+    faces = np.zeros((3, 48, 48), np.uint8)
+    for _ in range(2):
+        assert list(teacher.label_faces(faces, Path("a"), tmp_path)) in ([3], [])
+    assert teacher.read_labels(tmp_path)[0].shape == (3, 68, 2)
+    for other, path, what in ((faces, Path("b"), "teacher"), (faces[:2], Path("a"), "faces")):
+        with pytest.raises(OptionError, match=f"holds labels of other {what}: choose another folder"):
+            list(teacher.label_faces(other, path, tmp_path))
 
 
 def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:

@@ -84,6 +84,12 @@ def test_a_sequence_is_answered_by_the_mean_of_its_frames() -> None:
     answers, labels = sequence_answers([one])
     assert answers.argmax(axis=1).tolist() == [3, 5]
     assert labels.tolist() == [3, 4]
+    parts = [
+        outcome(Trial("ck48", "", "random", fold), [answer], [3], [names[fold]])
+        for fold, answer in enumerate((3, 3, 0))
+    ]
+    answers, labels = sequence_answers(parts)  # at random, the frames of a sequence are in several folds
+    assert (answers.argmax(axis=1).tolist(), labels.tolist()) == ([3], [3])
 
 
 @pytest.fixture

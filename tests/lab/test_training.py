@@ -142,6 +142,8 @@ def test_what_is_frozen_stays_as_it_is(parts: tuple[FaceDataset, FaceDataset], t
         OptionError, match="no module 'body' to freeze in paper: expected trunk, heads, or a part of one"
     ):
         train(replace(RECIPE, frozen=("body",)), *parts, tmp_path / "third")
+    with pytest.raises(OptionError, match="frozen is trunk, heads: expected something of the net left to teach"):
+        train(replace(RECIPE, frozen=("trunk", "heads")), *parts, tmp_path / "third")
     assert not (tmp_path / "third").exists()
 
 
@@ -214,6 +216,8 @@ def test_two_processes_share_a_run_and_stop_together(
     assert unbroken.curves[-1]["val_loss"] < unbroken.curves[0]["val_loss"]
     assert same_weights(resumed, unbroken)
     assert [row["val_loss"] for row in resumed.curves] == [row["val_loss"] for row in unbroken.curves]
+    for name in ("train_loss", "train_accuracy"):  # added up in another order
+        assert [row[name] for row in resumed.curves] == pytest.approx([row[name] for row in unbroken.curves])
     assert capfd.readouterr() == ("", "")
 
 

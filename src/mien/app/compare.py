@@ -53,21 +53,20 @@ def compare_nets(
         Before any work.
     """
     asked = entries_named([name for name in names if name != SEQUENCES]) if set(names) != {SEQUENCES} else []
-    find_data(data).need("fer2013")
+    lacks_sequences = (not names or SEQUENCES in names) and not (out / f"{SEQUENCES}.json").exists()
+    for name in ("fer2013", *(("ck48", "ferplus") if lacks_sequences else ())):
+        find_data(data).need(name)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("nets", total=len(asked))
         for _ in run_entries(asked, data, out, minutes=minutes, processes=processes):
             _write(out, minutes)
             bar.advance(task)
-    if not names or SEQUENCES in names:
+    if lacks_sequences:
         _compare_sequences(data, out, processes)
     return _write(out, minutes)
 
 
 def _compare_sequences(data: Path | None, out: Path, processes: int) -> None:
-    path = out / f"{SEQUENCES}.json"
-    if path.exists():
-        return
     make_folder(out)
     answers = answer_sequences(load_ck48(find_data(data).need("ck48")))
     trials = [Trial("ck48", "", "subject", fold) for fold in range(FOLDS)]
@@ -78,7 +77,7 @@ def _compare_sequences(data: Path | None, out: Path, processes: int) -> None:
         AVERAGED: (answers.averaged, answers.labels),
     }
     content = {name: score_text(accuracy_score(*row), percent=True) for name, row in rows.items()}
-    write_whole(path, json.dumps(content, indent=1))
+    write_whole(out / f"{SEQUENCES}.json", json.dumps(content, indent=1))
 
 
 def sequence_rows(out: Path) -> dict[str, str]:

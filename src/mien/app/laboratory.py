@@ -76,7 +76,9 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
         weights = None if weights is None else _with_folder_head(weights)
     selections = dict(zip(("training", "validation", "test"), map(faces.of_split, splits), strict=False))
     make_folder(out)
-    if not (out / CHECKPOINT_NAME).exists():  # a run that goes on started from what its manifest says
+    if (out / CHECKPOINT_NAME).exists():
+        _refuse_other_origins(out, origins)
+    else:
         content = manifest(_files(found), selections) | origins
         write_whole(out / MANIFEST_NAME, json.dumps(content, indent=2))
     checkpoint = run(recipe, selections["training"], selections["validation"], out, init=weights, progress=True)
@@ -144,7 +146,7 @@ def _faces(found: DataFiles) -> FaceDataset:
     if not _is_folder(found):
         return load_fer2013(found.directory)
     folder = found.directory
-    loaded = load_ck48(folder) if folder.name in CK48_NAMES else load_folders(folder)
+    loaded = load_ck48(folder) if folder.resolve().name in CK48_NAMES else load_folders(folder)
     known = loaded.of_labels(EXPRESSIONS)
     if not len(known):
         raise DatasetError(f"{folder}: has no faces but of contempt: expected {', '.join(EXPRESSIONS)}")
@@ -222,6 +224,19 @@ def _origins_of(checkpoint: Path, found: DataFiles) -> dict[str, dict[str, str]]
             f"{path}: cannot be read: expected the folder of a run, which says what it is from"
         ) from error
     return {role: content[role] for role in ORIGINS if content.get(role)}
+
+
+def _refuse_other_origins(out: Path, origins: dict[str, dict[str, str] | None]) -> None:
+    """Refuse to go on with another net to start from, if one is given, or another teacher than a run has had."""
+    path = out / MANIFEST_NAME
+    content = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for role, net in origins.items():
+        before = content.get(role)
+        if net and before and net["sha256"] != before["sha256"]:
+            raise OptionError(
+                f"{path}: the {role} of this run is {before['name']} ({before['sha256'][:8]}), now {net['name']} "
+                f"({net['sha256'][:8]}): choose another folder (--out)"
+            )
 
 
 def _license(own: str, origins: dict[str, dict[str, str]]) -> str:

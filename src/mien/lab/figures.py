@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.errors import DatasetError, MissingExtraError, OutputError
+from mien.engine.results.writer import whole_file
 from mien.lab.datasets import SIDE, FaceDataset
 from mien.lab.datasets.files import read_csv
 from mien.lab.evaluation import CalibrationBins, RiskCoverage, Robustness
@@ -64,7 +65,8 @@ def save(figure: Figure, path: str | Path) -> None:
         If it cannot be written.
     """
     try:
-        figure.savefig(path)
+        with whole_file(Path(path)) as partial:
+            figure.savefig(partial, format=Path(path).suffix[1:])
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: cannot be written ({error}): expected a path like figure.png") from error
 

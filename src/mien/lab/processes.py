@@ -26,7 +26,7 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 Task = Callable[[lightning_fabric.Fabric, c_bool], None]
 
 
-def launch(task: Task, *, processes: int, precision: str) -> None:
+def launch(task: Task, *, processes: int, precision: str, accelerator: str = "auto") -> None:
     """Run a task in one process (this one) or several, each with its Fabric and the flag that asks it to stop.
 
     Ctrl-C and SIGTERM, to any of the processes, set the flag; a second Ctrl-C raises KeyboardInterrupt.
@@ -36,10 +36,13 @@ def launch(task: Task, *, processes: int, precision: str) -> None:
     MienError
         As it was raised in a process, or if one was killed.
     """
+    if accelerator == "auto" and torch.cuda.device_count() < processes > 1:
+        accelerator = "cpu"  # several processes on GPUs need one each
     fabric = lightning_fabric.Fabric(
+        accelerator=accelerator,
         devices=processes,
         strategy="ddp_spawn" if processes > 1 else "auto",
-        precision=fastest_precision() if precision == "auto" else precision,  # type: ignore[arg-type]  # a recipe holds plain strings
+        precision=fastest_precision(accelerator) if precision == "auto" else precision,  # type: ignore[arg-type]  # a recipe holds plain strings
     )
     # Memory that the processes share, without a lock: a signal may come while the flag is read, or has come before.
     stop = get_context("spawn").RawValue(c_bool, STOPPED.is_set())
@@ -51,9 +54,9 @@ def launch(task: Task, *, processes: int, precision: str) -> None:
             raise _in_one_line(error) from error
 
 
-def fastest_precision() -> str:
+def fastest_precision(accelerator: str) -> str:
     """Return bf16-mixed where GPU or processor multiplies in it, else 32-true: emulated it takes ten times as long."""
-    if torch.cuda.is_available():
+    if accelerator != "cpu" and torch.cuda.is_available():
         multiplies = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         capabilities = torch.cpu.get_capabilities()

@@ -345,14 +345,12 @@ def confusable(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray]:
 
 def sequence_answers(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray]:
     """Return the answer to each sequence of CK+48, the mean over its tested frames, and the labels."""
-    answers, labels = [], []
-    for one in outcomes:
-        sequences = np.array([name.rpartition("_")[0] for name in one.source_ids.tolist()])
-        for name in dict.fromkeys(sequences.tolist()):
-            rows = sequences == name
-            answers.append(one.probabilities[rows].mean(axis=0))
-            labels.append(one.labels[rows][0])
-    return np.array(answers), np.array(labels)
+    probabilities, labels = confusable(outcomes)
+    sequences: dict[str, list[int]] = {}
+    for row, name in enumerate(name for one in outcomes for name in one.source_ids.tolist()):
+        sequences.setdefault(name.rpartition("_")[0], []).append(row)
+    answers = [probabilities[rows].mean(axis=0) for rows in sequences.values()]
+    return np.array(answers), np.array([labels[rows[0]] for rows in sequences.values()])
 
 
 def expressions_of(outcome: Outcome) -> tuple[str, ...]:

@@ -123,14 +123,16 @@ def _train(
     recipe, (training, validation) = run.recipe, data
     torch.set_num_threads(1)
     net = first_net(recipe, init)
+    # On its device before it is restored: what the optimizer remembers follows the weights when it is read only.
+    net.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to torch's types
     average, criterion = average_of(net, recipe.average_decay, fabric.device), Criterion(recipe, net)
+    criterion.to(fabric.device)
     state = State(net, average, criterion, optimizer_of(recipe, net, criterion))
     restore(out, state)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types do not know it
     model, optimizer = fabric.setup(net, state.optimizer)
     model.mark_forward_method("with_features")
-    criterion.to(fabric.device)
-    batches, meter = _Batches(recipe, training, targets, fabric.global_rank), Meter(state.meter)
+    batches = _Batches(recipe, training, targets, fabric.global_rank)
+    meter = Meter(state.meter if fabric.is_global_zero else ())  # it has the sums of all processes
     with _bar(progress and fabric.is_global_zero, state.step, run.steps) as advance:
         for step in range(state.step, run.steps):
             # 1. A batch: augmented, sometimes mixed.
@@ -162,9 +164,10 @@ def _train(
                 meter = Meter()
             # 4. What is kept.
             stopping = stop_asked(fabric, stop)
-            if fabric.is_global_zero and (left == 0 or stopping):
-                state.meter = meter.so_far()
-                save(out, run, state)
+            if left == 0 or stopping:
+                state.meter = meter.so_far(fabric)
+                if fabric.is_global_zero:
+                    save(out, run, state)
             if stopping:
                 return
 
@@ -212,6 +215,8 @@ def first_net(recipe: Recipe, init: Mapping[str, Tensor] | None = None) -> FaceN
                 f"such as heads.{recipe.heads[0]}"
             )
         modules[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise OptionError(f"frozen is {', '.join(recipe.frozen)}: expected something of the net left to teach")
     return net
 
 
@@ -292,9 +297,10 @@ class Meter:
         self.sums = torch.tensor(sums)  # loss, correct, count
         self.started = time.monotonic() - wall, time.process_time() - cpu
 
-    def so_far(self) -> list[float]:
-        """Return the sums of loss, right answers and faces, and the seconds, by clock and by processor."""
-        return [*self.sums.tolist(), time.monotonic() - self.started[0], time.process_time() - self.started[1]]
+    def so_far(self, fabric: Fabric) -> list[float]:
+        """Return the sums over all processes, and the seconds of this one, by clock and by processor."""
+        now = time.monotonic() - self.started[0], time.process_time() - self.started[1]
+        return [*self._sums(fabric), *now]
 
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Add a batch."""
@@ -304,9 +310,11 @@ class Meter:
 
     def means(self, fabric: Fabric) -> Curve:
         """Return the means over all processes."""
-        sums = torch.as_tensor(fabric.all_reduce(fabric.to_device(self.sums), reduce_op="sum"))
-        loss, correct, count = sums.tolist()
+        loss, correct, count = self._sums(fabric)
         return {"train_loss": loss / max(count, 1), "train_accuracy": correct / max(count, 1)}
+
+    def _sums(self, fabric: Fabric) -> list[float]:
+        return list(torch.as_tensor(fabric.all_reduce(fabric.to_device(self.sums), reduce_op="sum")).tolist())
 
     def seconds(self) -> Curve:
         """Return the time since the start, and what this process worked of it: the rest is that of others."""

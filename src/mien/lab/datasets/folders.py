@@ -117,7 +117,10 @@ def _pictures(directory: Path) -> list[tuple[Path, int]]:
 
 
 def _read_gray(path: Path) -> ByteArray:
-    content = np.frombuffer(path.read_bytes(), np.uint8)  # cv2.imread cannot open every path on Windows
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)  # cv2.imread cannot open every path on Windows
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}): expected a picture") from error
     picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if len(content) else None
     if picture is None:
         raise DatasetError(f"{path}: is no readable picture: expected one of {', '.join(SUFFIXES)}")

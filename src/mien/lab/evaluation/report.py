@@ -175,11 +175,13 @@ def evaluate(
     metrics = precision_recall_fscore_support(truth, answers, labels=indices, zero_division=0)
     confusion = confusion_matrix(truth, answers, labels=indices)
 
+    present = np.unique(truth)  # CK+48 has no neutral: a class without faces has no recall to average
+
     def macro_f1(rows: IntArray) -> float:
-        return _macro_f1(truth[rows], answers[rows], len(label_names))
+        return float(_f1(truth[rows], answers[rows], len(label_names))[present].mean())
 
     def average(kind: str) -> ClassScore:
-        kept = {"labels": indices, "average": kind, "zero_division": 0}
+        kept = {"labels": present, "average": kind, "zero_division": 0}
         precision, recall, f1, _ = precision_recall_fscore_support(truth, answers, **kept)
         return ClassScore(float(precision), float(recall), float(f1), len(truth))
 
@@ -213,11 +215,11 @@ def _checked(probabilities: npt.ArrayLike, labels: npt.ArrayLike, classes: int) 
     return table, truth
 
 
-def _macro_f1(truth: IntArray, answers: IntArray, classes: int) -> float:
-    """Return the mean F1 of the classes; scikit-learn's takes 1.6 ms a draw, this 0.02 ms."""
+def _f1(truth: IntArray, answers: IntArray, classes: int) -> npt.NDArray[np.float64]:
+    """Return the F1 of each class; scikit-learn's takes 1.6 ms a draw, this 0.02 ms."""
     hits = np.bincount(truth[truth == answers], minlength=classes)
     both = np.bincount(truth, minlength=classes) + np.bincount(answers, minlength=classes)
-    return float(np.mean(2 * hits / np.maximum(both, 1)))
+    return np.asarray(2 * hits / np.maximum(both, 1), np.float64)
 
 
 def cross_entropy(probabilities: FloatArray, labels: IntArray) -> float:

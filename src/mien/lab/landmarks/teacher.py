@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import zipfile
 from collections.abc import Generator, Iterator
@@ -14,10 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.core.errors import ModelError
+from mien.core.errors import ModelError, OptionError
 from mien.core.types import BoolArray, ByteArray, FloatArray
 from mien.engine.processes import side_by_side
-from mien.engine.results.writer import make_folder, whole_file
+from mien.engine.results.writer import whole_file, write_whole
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -26,6 +27,7 @@ MESH_NAME, PRESENCE_NAME = "Identity", "Identity_1"
 SIDE = 256  # pixels of its input
 BORDERS = (0.25, 0.12, 0.45)  # shares of the frame added around it, tried until a face is found
 PART = 1000  # faces in one file of labels
+MADE_OF_NAME = "made_of.json"
 REACH = 1.5  # side of the second look, in sides of the mesh, as MediaPipe's own tracking frames a face
 RIGHT_CORNER, LEFT_CORNER = 33, 263  # vertices at the outer corners of the eyes
 
@@ -135,16 +137,25 @@ def label_faces(
     points : (N, 68, 2) ndarray of float32
     found : (N,) ndarray of bool
     """
-    make_folder(out)
+    _refuse_other_labels(out / MADE_OF_NAME, {"teacher": MeshTeacher(path).sha256, "faces": _hash(faces)})
     parts = range(math.ceil(len(faces) / PART))
     missing = [part for part in parts if not _part_path(out, part).exists()]
     done = len(faces) - PART * len(missing)
-    if missing:
-        MeshTeacher(path)  # so that a wrong file is refused here
-        for _ in side_by_side(partial(_label_part, faces=faces, path=path, out=out), missing, processes):
-            done += PART
-            yield min(done, len(faces))
+    for _ in side_by_side(partial(_label_part, faces=faces, path=path, out=out), missing, processes):
+        done += PART
+        yield min(done, len(faces))
     return read_labels(out)
+
+
+def _refuse_other_labels(path: Path, made_of: dict[str, str]) -> None:
+    if path.exists() and (before := json.loads(path.read_text("utf-8"))) != made_of:
+        other = " and ".join(name for name in made_of if before.get(name) != made_of[name])
+        raise OptionError(f"{path.parent}: holds labels of other {other}: choose another folder (--out)")
+    write_whole(path, json.dumps(made_of))
+
+
+def _hash(faces: ByteArray) -> str:
+    return hashlib.sha256(faces.tobytes()).hexdigest()
 
 
 def read_labels(out: Path) -> tuple[FloatArray, BoolArray]:

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien.core.errors import DatasetError
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.results.writer import make_folder
 from mien.face.landmarks import LEFT_EYE_CORNER, RIGHT_EYE_CORNER
@@ -97,12 +98,16 @@ def train_landmarks(
     ------
     OptionError
         If `out` holds a run of another recipe or other data.
+    DatasetError
+        If there are too few faces for one batch.
     """
+    if len(training) < recipe.batch_size:
+        raise DatasetError(f"{len(training)} faces to train on: expected at least one batch of {recipe.batch_size}")
     run = Run(recipe, data, len(training) // recipe.batch_size * recipe.epochs)
     make_folder(out)
     check_folder(out, run)
     task = partial(_train, run=run, data=(training, validation, no_faces), out=out, progress=progress)
-    launch(task, processes=1, precision=recipe.precision)
+    launch(task, processes=1, precision=recipe.precision, accelerator="cpu")
     state = _first_state(recipe)
     restore(out, state)
     if state.step < run.steps:
@@ -136,7 +141,7 @@ def _train(
     state.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types do not know it
     model, optimizer = fabric.setup(state.net, state.optimizer)
     batches = _Batches(recipe, training, no_faces)
-    losses: list[float] = []
+    losses = list(state.meter)
     for step in rich.progress.track(range(state.step, run.steps), "landmarks", disable=not progress):
         batch = batches.draw(step)
         rate = learning_rate(recipe, step, run.steps)
@@ -158,6 +163,7 @@ def _train(
             losses.clear()
         stopping = stop_asked(fabric, stop)
         if left == 0 or stopping:
+            state.meter = losses
             save(out, run, state)
         if stopping:
             return
