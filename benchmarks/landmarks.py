@@ -230,7 +230,8 @@ def page(results: dict[str, Any], landmarker: Landmarker) -> str:
         "independent annotation is about 4.3 %, which none of these figures contains.",
         markdown_table(("faces", "error, %", "within a tenth, %", "measured, %"), results["accuracy"]),
         "## What is doubted",
-        f"Nothing is measured on a face whose confidence is below {MEASURABLE:g}: its features are missing values.",
+        f"Nothing is measured on a face whose confidence is below {MEASURABLE:g}: its features are missing values. "
+        "The scenes without a face are those of training, cut in other places.",
         markdown_table(("shown", "measured, %"), results["doubts"]),
         "## Through time",
         f"One face 200 px wide at 30 frames a second in a camera's noise: the worst of 68 points stays within "

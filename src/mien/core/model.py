@@ -56,7 +56,8 @@ class ModelCard:
     uncertain_below : float
         Threshold of the top probability under which the answer is ``"uncertain"``.
     coverage : float
-        Share of `PublicTest` faces that are answered at this threshold.
+        Share that is answered at this threshold, of the faces that it was fitted on: of `PublicTest` those on which
+        FER+ has a majority for one of the labels.
     architecture : str
         Name in the registry of ``mien.lab.models``.
     head : str
@@ -72,7 +73,8 @@ class ModelCard:
     seed : int
         Seed of the training run.
     scores : dict of str to Score
-        Figures of record, measured on the very file that holds this card.
+        Figures of record, measured on the very file that holds this card; but ``ferplus_8`` on the net before, in
+        floating point and with contempt.
     license, limits : str
         Terms of the weights; what the net must not be used for and where it fails.
     code_version : str
