@@ -41,6 +41,10 @@ def run_until_stopped(number: int, folder: Path) -> None:
     raise Stopped
 
 
+def test_nothing_asked_is_nothing_done(tmp_path: Path) -> None:
+    assert list(side_by_side(partial(write_down, folder=tmp_path), [], 2)) == []
+
+
 def test_each_is_called_once_in_other_processes_of_one_thread(tmp_path: Path) -> None:
     assert sorted(side_by_side(partial(write_down, folder=tmp_path), [1, 2, 3], processes=2, prepare=one_thread)) == [
         1,

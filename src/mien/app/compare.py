@@ -54,8 +54,9 @@ def compare_nets(
     """
     asked = entries_named([name for name in names if name != SEQUENCES]) if set(names) != {SEQUENCES} else []
     lacks_sequences = (not names or SEQUENCES in names) and not (out / f"{SEQUENCES}.json").exists()
-    for name in ("fer2013", *(("ck48", "ferplus") if lacks_sequences else ())):
-        find_data(data).need(name)
+    found = find_data(data)
+    for name in ("fer2013", "ck48", "ferplus") if lacks_sequences else ("fer2013",):
+        found.need(name)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("nets", total=len(asked))
         for _ in run_entries(asked, data, out, minutes=minutes, processes=processes):

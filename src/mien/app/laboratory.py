@@ -77,7 +77,7 @@ def train(config: Path, out: Path, data: Path | None, init: str | None) -> Check
     selections = dict(zip(("training", "validation", "test"), map(faces.of_split, splits), strict=False))
     make_folder(out)
     if (out / CHECKPOINT_NAME).exists():
-        _refuse_other_origins(out, origins)
+        _refuse_other_origins(_origins_of(out / CHECKPOINT_NAME, found), origins)
     else:
         content = manifest(_files(found), selections) | origins
         write_whole(out / MANIFEST_NAME, json.dumps(content, indent=2))
@@ -226,15 +226,13 @@ def _origins_of(checkpoint: Path, found: DataFiles) -> dict[str, dict[str, str]]
     return {role: content[role] for role in ORIGINS if content.get(role)}
 
 
-def _refuse_other_origins(out: Path, origins: dict[str, dict[str, str] | None]) -> None:
+def _refuse_other_origins(before: dict[str, dict[str, str]], now: dict[str, dict[str, str] | None]) -> None:
     """Refuse to go on with another net to start from, if one is given, or another teacher than a run has had."""
-    path = out / MANIFEST_NAME
-    content = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    for role, net in origins.items():
-        before = content.get(role)
-        if net and before and net["sha256"] != before["sha256"]:
+    for role, had in before.items():
+        net = now[role]
+        if net and net["sha256"] != had["sha256"]:
             raise OptionError(
-                f"{path}: the {role} of this run is {before['name']} ({before['sha256'][:8]}), now {net['name']} "
+                f"the {role} of this run is {had['name']} ({had['sha256'][:8]}), now {net['name']} "
                 f"({net['sha256'][:8]}): choose another folder (--out)"
             )
 

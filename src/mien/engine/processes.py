@@ -57,6 +57,8 @@ def side_by_side(
     WorkerError
         If a process was stopped or killed.
     """
+    if not asked:
+        return  # a pool of no processes is refused
     context = get_context("spawn")
     others = context.active_children()
     with ProcessPoolExecutor(min(processes, len(asked)), context, initializer=_hear, initargs=(prepare,)) as pool:

@@ -139,8 +139,6 @@ def run_entries(
     known = {entry.name: _done(out, entry, minutes) for entry in done}  # all of them stand on one page
     missing = [entry for entry in asked if entry.name not in known]
     yield from (known[entry.name] for entry in asked if entry.name in known)
-    if not missing:
-        return
     task = partial(run_entry, data_dir=data_dir, out=out, minutes=minutes)
     for entry in side_by_side(task, missing, processes, prepare=one_thread):
         yield _done(out, entry, minutes)

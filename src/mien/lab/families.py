@@ -248,14 +248,12 @@ def run_families(setting: Setting, *, processes: int = 2) -> Iterator[str]:
     """
     make_folder(setting.out / "features")
     missing_chunks = [chunk for chunk in chunks(setting) if not _chunk_path(chunk, setting).exists()]
-    if missing_chunks:
-        for name, start in side_by_side(partial(write_chunk, setting=setting), missing_chunks, processes):
-            yield f"{FEATURES} of {name} from {start}"
+    for name, start in side_by_side(partial(write_chunk, setting=setting), missing_chunks, processes):
+        yield f"{FEATURES} of {name} from {start}"
     for phase in phases(setting):
         missing = [work for work in phase if not work.path(setting).exists()]
-        if missing:
-            for work in side_by_side(partial(run_work, setting=setting), missing, processes, prepare=one_thread):
-                yield work.path(setting).stem
+        for work in side_by_side(partial(run_work, setting=setting), missing, processes, prepare=one_thread):
+            yield work.path(setting).stem
 
 
 def run_work(work: Work, setting: Setting) -> None:

@@ -184,8 +184,6 @@ def run_trials(
             yield read_outcome(out, trial, recipe_of_trial(trial, epochs_share))
         else:
             missing.append(trial)
-    if not missing:
-        return
     task = partial(run_trial, data_dir=data_dir, out=out, epochs_share=epochs_share)
     for trial in side_by_side(task, missing, processes, prepare=one_thread):
         yield read_outcome(out, trial)

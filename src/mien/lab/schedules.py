@@ -9,11 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from mien.core.errors import DatasetError
 from mien.lab.recipes import Recipe
 
 
 class Paced(Protocol):
-    """What a learning rate follows from: part of every recipe."""
+    """What steps and learning rate follow from: part of every recipe."""
+
+    @property
+    def epochs(self) -> int:
+        """How often each face is seen."""
+
+    @property
+    def batch_size(self) -> int:
+        """Faces of a step."""
 
     @property
     def schedule(self) -> str:
@@ -22,6 +31,19 @@ class Paced(Protocol):
     @property
     def learning_rate(self) -> float:
         """The highest."""
+
+
+def run_steps(recipe: Paced, faces: int) -> int:
+    """Return the steps of a run; the faces that do not fill a batch are left out of an epoch.
+
+    Raises
+    ------
+    DatasetError
+        If there are too few faces for one batch.
+    """
+    if faces < recipe.batch_size:
+        raise DatasetError(f"{faces} faces to train on: expected at least one batch of {recipe.batch_size}")
+    return faces // recipe.batch_size * recipe.epochs
 
 
 def learning_rate(recipe: Paced, step: int, steps: int) -> float:

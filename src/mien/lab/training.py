@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.core.errors import DatasetError, OptionError
+from mien.core.errors import OptionError
 from mien.core.labels import EXPRESSIONS
 from mien.core.types import IntArray
 from mien.engine.results.writer import make_folder
@@ -38,7 +38,7 @@ from mien.lab.losses import Criterion
 from mien.lab.models import HEADS, FaceNet, load_weights
 from mien.lab.processes import launch, stop_asked
 from mien.lab.recipes import Recipe
-from mien.lab.schedules import average_of, learning_rate, optimizer_of
+from mien.lab.schedules import average_of, learning_rate, optimizer_of, run_steps
 from mien.lab.targets import given_measures, head_labels, head_targets, smoothed, taught
 
 __all__ = ["Checkpoint", "head_labels", "load_checkpoint", "train"]
@@ -88,9 +88,7 @@ def train(
         If `out` cannot be written.
     """
     out = Path(out)
-    steps = len(training) // recipe.batch_size * recipe.epochs
-    if steps == 0:
-        raise DatasetError(f"{len(training)} faces to train on: expected at least one batch of {recipe.batch_size}")
+    steps = run_steps(recipe, len(training))
     # What can be refused is refused before processes are started.
     targets = head_targets(training, recipe.heads)
     for head in recipe.heads:
@@ -299,8 +297,7 @@ class Meter:
 
     def so_far(self, fabric: Fabric) -> list[float]:
         """Return the sums over all processes, and the seconds of this one, by clock and by processor."""
-        now = time.monotonic() - self.started[0], time.process_time() - self.started[1]
-        return [*self._sums(fabric), *now]
+        return [*self._sums(fabric), *self._elapsed()]
 
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Add a batch."""
@@ -318,8 +315,11 @@ class Meter:
 
     def seconds(self) -> Curve:
         """Return the time since the start, and what this process worked of it: the rest is that of others."""
-        wall, cpu = time.monotonic() - self.started[0], time.process_time() - self.started[1]
+        wall, cpu = self._elapsed()
         return {"seconds": round(wall, 1), "cpu_seconds": round(cpu, 2)}
+
+    def _elapsed(self) -> tuple[float, float]:
+        return time.monotonic() - self.started[0], time.process_time() - self.started[1]
 
 
 @contextmanager

@@ -136,8 +136,15 @@ def label_faces(
     -------
     points : (N, 68, 2) ndarray of float32
     found : (N,) ndarray of bool
+
+    Raises
+    ------
+    OptionError
+        If `out` holds labels by another teacher, or of other faces.
     """
-    _refuse_other_labels(out / MADE_OF_NAME, {"teacher": MeshTeacher(path).sha256, "faces": _hash(faces)})
+    made_of = {"teacher": MeshTeacher(path).sha256, "faces": hashlib.sha256(faces.tobytes()).hexdigest()}
+    _refuse_other_labels(out, made_of)
+    write_whole(out / MADE_OF_NAME, json.dumps(made_of))
     parts = range(math.ceil(len(faces) / PART))
     missing = [part for part in parts if not _part_path(out, part).exists()]
     done = len(faces) - PART * len(missing)
@@ -147,15 +154,11 @@ def label_faces(
     return read_labels(out)
 
 
-def _refuse_other_labels(path: Path, made_of: dict[str, str]) -> None:
+def _refuse_other_labels(out: Path, made_of: dict[str, str]) -> None:
+    path = out / MADE_OF_NAME
     if path.exists() and (before := json.loads(path.read_text("utf-8"))) != made_of:
         other = " and ".join(name for name in made_of if before.get(name) != made_of[name])
-        raise OptionError(f"{path.parent}: holds labels of other {other}: choose another folder (--out)")
-    write_whole(path, json.dumps(made_of))
-
-
-def _hash(faces: ByteArray) -> str:
-    return hashlib.sha256(faces.tobytes()).hexdigest()
+        raise OptionError(f"{out}: holds labels of other {other}: choose another folder (--out)")
 
 
 def read_labels(out: Path) -> tuple[FloatArray, BoolArray]:

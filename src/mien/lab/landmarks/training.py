@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.core.errors import DatasetError
 from mien.core.types import ByteArray, FloatArray
 from mien.engine.results.writer import make_folder
 from mien.face.landmarks import LEFT_EYE_CORNER, RIGHT_EYE_CORNER
@@ -24,7 +23,7 @@ from mien.lab.landmarks.data import PointedFaces
 from mien.lab.landmarks.net import INPUT_SIZE, LandmarkNet
 from mien.lab.landmarks.views import random_views, straight_views
 from mien.lab.processes import launch, stop_asked
-from mien.lab.schedules import average_of, learning_rate
+from mien.lab.schedules import average_of, learning_rate, run_steps
 
 WRONG = 0.1
 """Mean error, in distances between the eyes' outer corners, from which points are wrong: what confidence is about."""
@@ -101,9 +100,7 @@ def train_landmarks(
     DatasetError
         If there are too few faces for one batch.
     """
-    if len(training) < recipe.batch_size:
-        raise DatasetError(f"{len(training)} faces to train on: expected at least one batch of {recipe.batch_size}")
-    run = Run(recipe, data, len(training) // recipe.batch_size * recipe.epochs)
+    run = Run(recipe, data, run_steps(recipe, len(training)))
     make_folder(out)
     check_folder(out, run)
     task = partial(_train, run=run, data=(training, validation, no_faces), out=out, progress=progress)
