@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -33,13 +32,13 @@ from mien.engine.processes import Stopped, side_by_side
 from mien.engine.recognizer import load
 from mien.engine.results.writer import make_folder, whole_file, write_whole
 from mien.face.landmarks import MEASURABLE, load_landmarker
-from mien.lab.compare import COMMON, HEAD, PILOT_STEPS, interval_text
+from mien.lab.compare import COMMON, HEAD, Entry, interval_text, planned
 from mien.lab.datasets import SIDE, FaceDataset, ferplus_majority, find_data, load_fer2013
 from mien.lab.evaluation import accuracy_score
 from mien.lab.evaluation.robustness import drop_score, rotated
 from mien.lab.graph import ExportedNet, run_in_batches, with_one_head
 from mien.lab.processes import one_thread
-from mien.lab.recipes import Recipe, recipe_of
+from mien.lab.recipes import Recipe
 from mien.lab.training import Checkpoint, load_checkpoint, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,23 +93,6 @@ def aligned_faces(faces: FaceDataset, out: Path) -> Path:
 def folder_of(out: Path, crops: str) -> Path:
     """Return where the run on these crops is kept."""
     return out / crops.replace(" ", "-")
-
-
-def planned(training: FaceDataset, out: Path, minutes: float) -> Recipe:
-    """Return the recipe of both runs, with the epochs that fit the minutes of processor time; a plan is made once."""
-    plan = out / "recipe.json"
-    if plan.exists():
-        return recipe_of(json.loads(plan.read_text("utf-8")), str(plan))
-    recipe = replace(COMMON, architecture="default")
-    pilot = training[: PILOT_STEPS * recipe.batch_size]
-    with tempfile.TemporaryDirectory() as folder:
-        tried = train(replace(recipe, epochs=2), pilot, pilot[: recipe.batch_size], folder)
-    if not tried.finished:
-        raise Stopped
-    epoch_s = tried.curves[-1]["cpu_seconds"] * len(training) / len(pilot)
-    recipe = replace(recipe, epochs=max(1, round(60 * minutes / epoch_s)))
-    write_whole(plan, json.dumps(asdict(recipe), indent=1))
-    return recipe
 
 
 def train_on(crops: str, faces: FaceDataset, aligned: Path, recipe: Recipe, out: Path) -> None:
@@ -241,7 +223,8 @@ def main() -> None:
     files = find_data(options.data)
     faces = load_fer2013(files.need("fer2013"), files.need("ferplus"))
     aligned = aligned_faces(faces, options.out)
-    recipe = planned(faces.of_split("Training"), options.out, options.minutes)
+    entry = Entry("alignment", replace(COMMON, architecture="default"))
+    recipe = planned(entry, faces.of_split("Training"), options.out, options.minutes)
     task = partial(train_on, faces=faces, aligned=aligned, recipe=recipe, out=options.out)
     for crops in side_by_side(task, CROPS, len(CROPS), prepare=one_thread):
         print(f"trained on crops, {crops}", flush=True)

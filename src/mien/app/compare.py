@@ -77,7 +77,7 @@ def _compare_sequences(data: Path | None, out: Path, processes: int) -> None:
         RECURRENT: (answers.recurrent, answers.labels),
         AVERAGED: (answers.averaged, answers.labels),
     }
-    content = {name: score_text(accuracy_score(*row), percent=True) for name, row in rows.items()}
+    content = {name: score_text(accuracy_score(*row), percent=True, unit="sequences") for name, row in rows.items()}
     write_whole(out / f"{SEQUENCES}.json", json.dumps(content, indent=1))
 
 
@@ -97,8 +97,9 @@ def _write(out: Path, minutes: float) -> Path:
         f"{COMMON.schedule} schedule, batches of {COMMON.batch_size}, `{COMMON.augmentation}` augmentation, moving "
         f"average of the weights, for the whole epochs nearest to {minutes:g} minutes of one thread (to convergence: a "
         "fixed number of epochs). All begin with random weights: `default` is the architecture of the net that ships, "
-        "not the net. Temperature is fitted on `PublicTest`; 95 % bootstrap intervals; ms is onnxruntime, one face, "
-        "one thread, single precision. One seed, nothing tuned.",
+        "not the net. Every net is given the crop alone, `fusion` too: [families](families.md) has it with its "
+        "measures. Temperature is fitted on `PublicTest`; 95 % bootstrap intervals; ms is onnxruntime, one face, one "
+        "thread, single precision. One seed, nothing tuned.",
         markdown_table(COLUMNS, table(done)),
         "## Sources",
         "\n".join(dict.fromkeys(f"* `{row['recipe']['architecture']}`: {row['source']}" for row in done)),

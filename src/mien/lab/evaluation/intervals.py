@@ -67,12 +67,12 @@ def accuracy_score(probabilities: FloatArray, labels: IntArray, *, seed: int = 0
     return bootstrap(lambda rows: float(right[rows].mean()), len(right), seed=seed)
 
 
-def score_text(score: Score, *, percent: bool = False) -> str:
+def score_text(score: Score, *, percent: bool = False, unit: str = "faces") -> str:
     """Return a figure with its interval, for example ``69.9 % (95 % interval 68.4-71.4, 3,589 faces)``."""
     if percent:
         value, low, high = (f"{100 * number:.1f}" for number in (score.value, score.low, score.high))
-        return f"{value} % (95 % interval {low}-{high}, {score.count:,} faces)"
-    return f"{score.value:.3f} (95 % interval {score.low:.3f}-{score.high:.3f}, {score.count:,} faces)"
+        return f"{value} % (95 % interval {low}-{high}, {score.count:,} {unit})"
+    return f"{score.value:.3f} (95 % interval {score.low:.3f}-{score.high:.3f}, {score.count:,} {unit})"
 
 
 def range_text(score: Score) -> str:
