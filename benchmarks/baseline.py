@@ -89,10 +89,7 @@ def answers(net: Recognizer, images: ByteArray) -> FloatArray:
 
 def by_person(values: Floats, people: People) -> Score:
     """Return the mean of values with its interval, people drawn anew."""
-    names, rows = np.unique(people, return_inverse=True)
-    sums, counts = np.bincount(rows, values), np.bincount(rows)
-    score = bootstrap(lambda drawn: float(sums[drawn].sum() / counts[drawn].sum()), len(names), limits=(-1.0, 1.0))
-    return replace(score, count=len(values))
+    return bootstrap(lambda rows: float(values[rows].mean()), len(values), limits=(-1.0, 1.0), subjects=people)
 
 
 def is_told(label: int | IntArray, table: FloatArray) -> Floats:

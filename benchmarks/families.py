@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -87,10 +87,7 @@ class Judged:
 
 def mean_score(values: IntArray, groups: np.ndarray) -> Score:
     """Return the mean of a value over faces with its 95 % interval, groups being drawn whole."""
-    members = np.unique(groups, return_inverse=True)[1]
-    sums, counts = np.bincount(members, values), np.bincount(members)
-    score = bootstrap(lambda rows: float(sums[rows].sum() / counts[rows].sum()), len(counts), limits=(-1.0, 1.0))
-    return replace(score, count=len(values))
+    return bootstrap(lambda rows: float(values[rows].mean()), len(values), limits=(-1.0, 1.0), subjects=groups)
 
 
 def is_done(work: Sequence[Work], setting: Setting) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -48,10 +49,17 @@ def test_a_report_of_everything(data: Path, tmp_path: Path) -> None:
         assert report[title]["accuracy"] == evaluations[title].to_dict()["accuracy"]
         assert [row["condition"] for row in report[title]["robustness"]] == list(CONDITIONS)
         assert 0 <= report[title]["risk_coverage_area"] <= 1
+        assert report[title]["risk_coverage"][-1]["coverage"] == 1
+        count = report[title]["accuracy"]["count"]
+        assert sum(row["faces"] for row in report[title]["reliability"]) == count
+        assert sum(row["accuracy"]["count"] for row in report[title]["turned"]) == count
         assert report[title]["accuracy_without_copies"]["count"] <= report[title]["accuracy"]["count"]
     markdown = (tmp_path / "out" / "report.md").read_text("utf-8")
     assert [line.removeprefix("## ") for line in markdown.splitlines() if line.startswith("## ")] == titles
+    assert sorted(re.findall(r"!\[[^]]+\]\((.+?)\)", markdown)) == sorted(drawn)
+    assert markdown.count("| yaw, either side |") == markdown.count("| label / answer |") == 2
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "When heads are turned to a side" in page
     assert page.count("data:image/png") == 8
     assert all(f">{title}</h2>" in page for title in titles)
 
@@ -91,6 +99,8 @@ def test_ck48_lies_beside_fer2013(data: Path, tmp_path: Path) -> None:
     assert list(sets) == ["fer2013", "ferplus", "ck48"]
     assert sets["ck48"].labels.tolist() == [3]
     assert sets["ck48"].fresh is None
+    assert sets["ck48"].subjects is not None
+    assert sets["ck48"].subjects.tolist() == ["S010"]
 
 
 def test_bad_input_is_refused_before_work(data: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from mien.lab.evaluation import (
     expected_calibration_error,
     figures_of_record,
     fit_temperature,
+    risk_coverage,
     score_text,
     uncertain_threshold,
 )
@@ -259,10 +260,58 @@ def test_nothing_has_no_figure() -> None:
         bootstrap(lambda rows: float(rows.mean()), 0)
 
 
+@given(seeds, st.integers(1, 40))
+def test_people_of_one_face_each_are_faces(seed: int, count: int) -> None:
+    values = np.random.default_rng(seed).random(count)
+    alone = np.array([f"{number:03}" for number in range(count)])
+    plain = bootstrap(lambda rows: float(values[rows].mean()), count, draws=20)
+    for subjects in (alone, np.full(count, "")):
+        assert bootstrap(lambda rows: float(values[rows].mean()), count, draws=20, subjects=subjects) == plain
+
+
+@given(seeds, st.integers(1, 20), st.integers(1, 5))
+def test_the_same_face_many_times_tells_no_more(seed: int, count: int, copies: int) -> None:
+    values = np.random.default_rng(seed).random(count)
+    people = np.array([f"{number:03}" for number in range(count)])
+    once = bootstrap(lambda rows: float(values[rows].mean()), count, draws=20)
+    many, owners = np.tile(values, copies), np.tile(people, copies)
+    score = bootstrap(lambda rows: float(many[rows].mean()), len(many), draws=20, subjects=owners)
+    assert (score.value, score.low, score.high) == pytest.approx((once.value, once.low, once.high))
+    assert score.count == count * copies
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=12))
+def test_a_person_has_all_their_faces_or_none(names: list[str]) -> None:
+    subjects, drawn = np.array(names), list[IntArray]()
+
+    def counted(rows: IntArray) -> float:
+        drawn.append(np.bincount(rows, minlength=len(names)))
+        return 0.0
+
+    bootstrap(counted, len(names), subjects=subjects)
+    for name in {"a", "b", "c"} & set(names):
+        counts = np.array(drawn)[:, subjects == name]
+        assert (counts == counts[:, :1]).all()
+
+
 def test_score_text() -> None:
     score = Score(0.6987, 0.684, 0.7139, 3589)
     assert score_text(score, percent=True) == "69.9 % (95 % interval 68.4-71.4, 3,589 faces)"
+    assert score_text(score, percent=True, unit="sequences").endswith("3,589 sequences)")
     assert score_text(score) == "0.699 (95 % interval 0.684-0.714, 3,589 faces)"
+
+
+def test_curves_as_numbers() -> None:
+    table, labels = answers(400)
+    bins = calibration_bins(table, labels)
+    assert sum(row["faces"] for row in bins.rows()) == 400
+    apart = sum(row["faces"] * abs(row["confidence"] - row["accuracy"]) for row in bins.rows()) / 400
+    assert apart == pytest.approx(bins.error)
+    curve = risk_coverage(table, labels)
+    rows = curve.rows(10)
+    assert (len(rows), rows[-1]["coverage"], rows[-1]["risk"]) == (10, 1.0, curve.risk[-1])
+    assert all((row["coverage"], row["risk"]) == curve.at(row["threshold"]) for row in rows)
+    assert all(share <= row["coverage"] < share + 0.01 for share, row in zip(np.arange(1, 11) / 10, rows, strict=True))
 
 
 # figures of record

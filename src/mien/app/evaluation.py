@@ -36,6 +36,9 @@ from mien.lab.evaluation import (
     Evaluation,
     RiskCoverage,
     Robustness,
+    Subjects,
+    TurnedAccuracy,
+    accuracy_by_yaw,
     accuracy_score,
     calibration_bins,
     confused_pairs,
@@ -45,10 +48,18 @@ from mien.lab.evaluation import (
     risk_coverage,
     robustness,
     score_text,
+    yaws_of,
 )
 from mien.lab.page import Section, markdown_table, page
 
 ROBUSTNESS_COLUMNS = ("condition", "accuracy, %", "lost, points", "95 % interval")
+TURNED_COLUMNS = ("yaw, either side", "faces", "accuracy, %", "95 % interval")
+FIGURES = {
+    "confusion": "Confusion matrix",
+    "reliability": "Reliability diagram",
+    "coverage": "Risk-coverage curve",
+    "robustness": "Points lost",
+}
 PAIR_COLUMNS = ("label", "answer", "share of the label, %", "95 % interval")
 
 
@@ -66,6 +77,8 @@ class Labeled:
     labels : (N,) ndarray of int64
     fresh : (N,) ndarray of bool or None
         Which faces have no exact copy in another split; None where there are no splits.
+    subjects : (N,) ndarray of str or None
+        The person on each face, where that is known.
     """
 
     name: str
@@ -73,6 +86,7 @@ class Labeled:
     images: ByteArray
     labels: IntArray
     fresh: np.ndarray | None = None
+    subjects: Subjects | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +99,18 @@ class Measured:
     curve: RiskCoverage
     without_copies: Score | None
     robustness: list[Robustness]
+    turned: list[TurnedAccuracy]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is measured as plain dicts, lists and numbers."""
         return self.evaluation.to_dict() | {
             "accuracy_without_copies": None if self.without_copies is None else asdict(self.without_copies),
             "risk_coverage_area": self.curve.area,
+            "risk_coverage": self.curve.rows(),
+            "reliability": calibration_bins(self.probabilities, self.faces.labels).rows(),
             "confused": [asdict(pair) for pair in confused_pairs(self.evaluation)],
             "robustness": [asdict(row) for row in self.robustness],
+            "turned": [asdict(row) for row in self.turned],
         }
 
 
@@ -174,7 +192,9 @@ def _of_names(card: ModelCard, name: str, title: str, faces: FaceDataset) -> Lab
     places = _places(card, faces.label_names)[faces.labels]
     if not (places >= 0).any():
         raise OptionError(f"{title}: no face has a label of {card.name}: expected {', '.join(card.labels)}")
-    return Labeled(name, title, faces.images[places >= 0], places[places >= 0])
+    known = places >= 0
+    subjects = None if faces.subjects is None else faces.subjects[known]
+    return Labeled(name, title, faces.images[known], places[known], subjects=subjects)
 
 
 def _places(card: ModelCard, names: tuple[str, ...]) -> IntArray:
@@ -182,16 +202,18 @@ def _places(card: ModelCard, names: tuple[str, ...]) -> IntArray:
 
 
 def _measure(recognizer: Recognizer, faces: Labeled, step: Callable[[], None], *, is_whole: bool) -> Measured:
-    answers = partial(in_batches, recognizer)
+    answers, people = partial(in_batches, recognizer), faces.subjects
     table = answers(faces.images)
     step()
-    rows = []
-    for row in robustness(answers, faces.images, faces.labels) if is_whole else ():
-        rows.append(row)
-        step()
+    rows, turned = [], []
+    if is_whole:
+        turned = accuracy_by_yaw(table, faces.labels, yaws_of(faces.images), subjects=people)
+        for row in robustness(answers, faces.images, faces.labels, subjects=people):
+            rows.append(row)
+            step()
     without = None if faces.fresh is None else accuracy_score(table[faces.fresh], faces.labels[faces.fresh])
-    evaluation = evaluate(table, faces.labels, recognizer.card.labels)
-    return Measured(faces, table, evaluation, risk_coverage(table, faces.labels), without, rows)
+    evaluation = evaluate(table, faces.labels, recognizer.card.labels, subjects=people)
+    return Measured(faces, table, evaluation, risk_coverage(table, faces.labels), without, rows, turned)
 
 
 @contextmanager
@@ -230,16 +252,17 @@ def _fill(section: Section, one: Measured, card: ModelCard, out: Path) -> None:
     for kind, figure in drawn.items():
         figures.save(figure, out / f"{kind}_{name}.png")
     section.table(("figure", "value"), _figures(one)).code(evaluation.text())
-    section.figure(drawn["confusion"], "Rows are labels, columns answers.", alternative="Confusion matrix")
+    section.figure(drawn["confusion"], "Rows are labels, columns answers.", alternative=FIGURES["confusion"])
     section.table(PAIR_COLUMNS, _pair_rows(evaluation), "What is confused most")
     section.figure(
-        drawn["reliability"], "How often answers of some confidence are right.", alternative="Reliability diagram"
+        drawn["reliability"], "How often answers of some confidence are right.", alternative=FIGURES["reliability"]
     )
-    section.figure(drawn["coverage"], "What answering only when sure would bring.", alternative="Risk-coverage curve")
+    section.figure(drawn["coverage"], "What answering only when sure would bring.", alternative=FIGURES["coverage"])
     section.figure(
-        drawn["robustness"], "Whiskers are 95 % intervals of the paired difference.", alternative="Points lost"
+        drawn["robustness"], "Whiskers are 95 % intervals of the paired difference.", alternative=FIGURES["robustness"]
     )
     section.table(ROBUSTNESS_COLUMNS, _robustness_rows(one.robustness), "When pictures get worse")
+    section.table(TURNED_COLUMNS, _turned_rows(one.turned), "When heads are turned to a side")
 
 
 def _figures(one: Measured) -> list[tuple[str, str]]:
@@ -263,9 +286,24 @@ def _robustness_rows(rows: list[Robustness]) -> list[tuple[str, ...]]:
     ]
 
 
+def _turned_rows(rows: list[TurnedAccuracy]) -> list[tuple[str, ...]]:
+    return [
+        (row.yaw, f"{row.accuracy.count:,}", f"{100 * row.accuracy.value:.1f}", range_text(row.accuracy))
+        for row in rows
+    ]
+
+
+def _confusion_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    rows = zip(evaluation.labels, evaluation.confusion, strict=True)
+    return [(label, *(f"{count:,}" for count in counts)) for label, counts in rows]
+
+
 def _markdown(one: Measured) -> str:
     parts = [f"## {one.faces.title}", one.evaluation.markdown().rstrip()]
     parts.append("\n".join(f"- {name}: {value}" for name, value in _figures(one)[len(one.evaluation.figures()) :]))
+    parts.append(markdown_table(("label / answer", *one.evaluation.labels), _confusion_rows(one.evaluation)))
     parts.append(markdown_table(PAIR_COLUMNS, _pair_rows(one.evaluation)))
     parts.append(markdown_table(ROBUSTNESS_COLUMNS, _robustness_rows(one.robustness)))
+    parts.append(markdown_table(TURNED_COLUMNS, _turned_rows(one.turned)))
+    parts.append("\n".join(f"![{alternative}]({kind}_{one.faces.name}.png)" for kind, alternative in FIGURES.items()))
     return "\n\n".join(parts) + "\n"

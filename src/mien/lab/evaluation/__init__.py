@@ -15,11 +15,12 @@ from mien.lab.evaluation.calibration import (
     fit_temperature,
     uncertain_threshold,
 )
-from mien.lab.evaluation.intervals import accuracy_score, bootstrap, range_text, score_text
+from mien.lab.evaluation.intervals import Subjects, accuracy_score, bootstrap, range_text, score_text
 from mien.lab.evaluation.record import Probable, figures_of_folder, figures_of_record, in_batches
 from mien.lab.evaluation.report import ClassScore, ConfusedPair, Evaluation, confused_pairs, cross_entropy, evaluate
 from mien.lab.evaluation.robustness import CONDITIONS, Robustness, robustness, worsened
 from mien.lab.evaluation.selective import RiskCoverage, risk_coverage
+from mien.lab.evaluation.turned import TurnedAccuracy, accuracy_by_yaw, yaws_of
 
 __all__ = [
     "CONDITIONS",
@@ -30,6 +31,9 @@ __all__ = [
     "Probable",
     "RiskCoverage",
     "Robustness",
+    "Subjects",
+    "TurnedAccuracy",
+    "accuracy_by_yaw",
     "accuracy_score",
     "bootstrap",
     "calibration_bins",
@@ -48,4 +52,5 @@ __all__ = [
     "score_text",
     "uncertain_threshold",
     "worsened",
+    "yaws_of",
 ]

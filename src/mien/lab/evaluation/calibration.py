@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from mien.core.errors import OptionError
 from mien.core.model import Score
 from mien.core.types import FloatArray, IntArray
-from mien.lab.evaluation.intervals import bootstrap
+from mien.lab.evaluation.intervals import Subjects, bootstrap
 
 BINS = 15
 MOST_WRONG = 0.1
@@ -38,6 +38,18 @@ class CalibrationBins:
     counts: IntArray
     confidence: npt.NDArray[np.float64]
     accuracy: npt.NDArray[np.float64]
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the bins that have faces, the lowest first, as plain numbers."""
+        return [
+            {"above": low, "to": high, "faces": count, "confidence": confidence, "accuracy": accuracy}
+            for low, high, count, confidence, accuracy in zip(
+                *(self.edges[:-1].tolist(), self.edges[1:].tolist(), self.counts.tolist()),
+                *(self.confidence.tolist(), self.accuracy.tolist()),
+                strict=True,
+            )
+            if count
+        ]
 
     @property
     def error(self) -> float:
@@ -79,9 +91,15 @@ def expected_calibration_error(probabilities: FloatArray, labels: IntArray, bins
     return calibration_bins(probabilities, labels, bins).error
 
 
-def calibration_score(probabilities: FloatArray, labels: IntArray, *, seed: int = 0) -> Score:
-    """Return the expected calibration error with its 95 % interval."""
-    return bootstrap(lambda rows: expected_calibration_error(probabilities[rows], labels[rows]), len(labels), seed=seed)
+def calibration_score(
+    probabilities: FloatArray, labels: IntArray, *, seed: int = 0, subjects: Subjects | None = None
+) -> Score:
+    """Return the expected calibration error with its 95 % interval: see :func:`bootstrap`."""
+
+    def error(rows: IntArray) -> float:
+        return expected_calibration_error(probabilities[rows], labels[rows])
+
+    return bootstrap(error, len(labels), seed=seed, subjects=subjects)
 
 
 def uncertain_threshold(

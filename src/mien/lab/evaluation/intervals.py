@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from mien.core.errors import OptionError
 from mien.core.model import Score
 from mien.core.types import FloatArray, IntArray
+
+Subjects: TypeAlias = npt.NDArray[np.str_]
+"""The person on each face, (N,); where it is ``""`` the face is a person of its own."""
 
 DRAWS = 1000
 INTERVAL_PERCENT = (2.5, 97.5)
@@ -21,6 +26,7 @@ def bootstrap(
     seed: int = 0,
     draws: int = DRAWS,
     limits: tuple[float, float] = (0.0, 1.0),
+    subjects: Subjects | None = None,
 ) -> Score:
     """Measure a figure with its 95 % interval by drawing the faces anew, with replacement.
 
@@ -36,6 +42,9 @@ def bootstrap(
         Number of draws.
     limits : tuple of float
         The lowest and highest that the figure can be.
+    subjects : (N,) ndarray of str, optional
+        The person on each face: people are drawn then, each with all their faces, since frames of one person are nearly
+        the same picture.
 
     Returns
     -------
@@ -55,16 +64,39 @@ def bootstrap(
     if count == 0:
         raise OptionError("no faces to measure: expected at least one")
     generator = np.random.default_rng(seed)
-    values = [figure(generator.integers(count, size=count)) for _ in range(draws)]
+    values = [figure(rows) for rows in _drawn(count, subjects, draws, generator)]
     value = figure(np.arange(count))
     low, high = np.clip(np.percentile(values, INTERVAL_PERCENT) + value - np.median(values), *limits)
     return Score(value, float(low), float(high), count)
 
 
-def accuracy_score(probabilities: FloatArray, labels: IntArray, *, seed: int = 0) -> Score:
-    """Return the share of right top answers with its 95 % interval."""
+def _drawn(count: int, subjects: Subjects | None, draws: int, generator: np.random.Generator) -> Iterator[IntArray]:
+    """Yield the rows of each draw."""
+    if subjects is None:
+        yield from (generator.integers(count, size=count) for _ in range(draws))
+        return
+    people = people_of(subjects)
+    order, sizes = np.argsort(people, kind="stable"), np.bincount(people)
+    starts = np.cumsum(sizes) - sizes
+    for _ in range(draws):
+        drawn = generator.integers(len(sizes), size=len(sizes))
+        ends = np.cumsum(sizes[drawn])
+        yield order[np.repeat(starts[drawn] + sizes[drawn] - ends, sizes[drawn]) + np.arange(ends[-1])]
+
+
+def people_of(subjects: Subjects) -> IntArray:
+    """Return the number of each face's person, (N,) from 0 without gaps."""
+    people = np.unique(subjects, return_inverse=True)[1]
+    people = np.where(subjects == "", len(people) + np.arange(len(people)), people)
+    return np.asarray(np.unique(people, return_inverse=True)[1], np.int64)
+
+
+def accuracy_score(
+    probabilities: FloatArray, labels: IntArray, *, seed: int = 0, subjects: Subjects | None = None
+) -> Score:
+    """Return the share of right top answers with its 95 % interval: see :func:`bootstrap`."""
     right = probabilities.argmax(axis=1) == labels
-    return bootstrap(lambda rows: float(right[rows].mean()), len(right), seed=seed)
+    return bootstrap(lambda rows: float(right[rows].mean()), len(right), seed=seed, subjects=subjects)
 
 
 def score_text(score: Score, *, percent: bool = False, unit: str = "faces") -> str:

@@ -61,7 +61,7 @@ def figures_of_record(
         the FER+ majority is one of seven; ``calibration_ferplus``: calibration error there; for eight labels also
         ``ferplus_8``; ``ck48_6``: accuracy on the six expressions that CK+48 shares, neutral being a wrong answer;
         ``drop_...``: what is lost under the conditions :data:`ON_THE_CARD`, on the labels of the head that the card
-        names. Intervals are 95 % bootstrap.
+        names. Intervals are 95 % bootstrap, for CK+48 of people drawn anew.
 
     Raises
     ------
@@ -92,7 +92,8 @@ def figures_of_record(
         scores["ferplus_8"] = accuracy_score(table[majority >= 0], majority[majority >= 0], seed=seed)
     if ck48 is not None:
         shared = ck48.of_labels(EXPRESSIONS)
-        scores["ck48_6"] = accuracy_score(in_batches(recognizer, shared.images), shared.labels, seed=seed)
+        table_ck48 = in_batches(recognizer, shared.images)
+        scores["ck48_6"] = accuracy_score(table_ck48, shared.labels, seed=seed, subjects=shared.subjects)
     known, labels = (seven, majority) if recognizer.card.head == "ferplus" else (slice(None), chosen.labels)
     return scores | _drops(recognizer, chosen.images[known], table[known], labels[known], seed=seed)
 

@@ -14,7 +14,7 @@ from mien.core.errors import OptionError
 from mien.core.model import Score
 from mien.core.types import FloatArray, IntArray
 from mien.lab.evaluation.calibration import calibration_score
-from mien.lab.evaluation.intervals import accuracy_score, bootstrap, score_text
+from mien.lab.evaluation.intervals import Subjects, accuracy_score, bootstrap, score_text
 
 SMALLEST_PROBABILITY = 1e-7  # below it the loss of one sure mistake would grow without limit
 
@@ -145,7 +145,12 @@ def _text_row(width: int, name: str, score: ClassScore) -> str:
 
 
 def evaluate(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, label_names: tuple[str, ...], *, seed: int = 0
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    label_names: tuple[str, ...],
+    *,
+    seed: int = 0,
+    subjects: Subjects | None = None,
 ) -> Evaluation:
     """Compare the answers of a net with the labels.
 
@@ -159,6 +164,8 @@ def evaluate(
         The K classes.
     seed : int
         Seed of the bootstrap.
+    subjects : (N,) ndarray of str, optional
+        As :func:`mien.lab.evaluation.bootstrap` takes them.
 
     Returns
     -------
@@ -187,9 +194,9 @@ def evaluate(
 
     return Evaluation(
         labels=label_names,
-        accuracy=accuracy_score(table, truth, seed=seed),
-        macro_f1=bootstrap(macro_f1, len(truth), seed=seed),
-        calibration_error=calibration_score(table, truth, seed=seed),
+        accuracy=accuracy_score(table, truth, seed=seed, subjects=subjects),
+        macro_f1=bootstrap(macro_f1, len(truth), seed=seed, subjects=subjects),
+        calibration_error=calibration_score(table, truth, seed=seed, subjects=subjects),
         loss=cross_entropy(table, truth),
         classes={
             name: ClassScore(float(p), float(r), float(f), int(s))

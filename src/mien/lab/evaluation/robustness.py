@@ -15,7 +15,7 @@ from mien.core.errors import OptionError
 from mien.core.model import Score
 from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.face.regions import FRAME_REGIONS
-from mien.lab.evaluation.intervals import accuracy_score, bootstrap
+from mien.lab.evaluation.intervals import Subjects, accuracy_score, bootstrap
 
 Condition: TypeAlias = Callable[[ByteArray, np.random.Generator], ByteArray]
 Answers: TypeAlias = Callable[[ByteArray], FloatArray]
@@ -158,6 +158,7 @@ def robustness(
     conditions: Iterable[str] = tuple(CONDITIONS),
     *,
     seed: int = 0,
+    subjects: Subjects | None = None,
 ) -> Iterator[Robustness]:
     """Measure a net on faces that were made worse, condition by condition.
 
@@ -171,6 +172,8 @@ def robustness(
         Names in :data:`CONDITIONS`.
     seed : int
         Of noise, directions and bootstrap.
+    subjects : (N,) ndarray of str, optional
+        As :func:`mien.lab.evaluation.bootstrap` takes them.
 
     Yields
     ------
@@ -185,12 +188,13 @@ def robustness(
     right = answers(images).argmax(axis=1) == labels
     for condition in conditions:
         table = answers(worsened(images, condition, seed=seed))
-        yield Robustness(
-            condition, accuracy_score(table, labels, seed=seed), drop_score(right, table, labels, seed=seed)
-        )
+        accuracy = accuracy_score(table, labels, seed=seed, subjects=subjects)
+        yield Robustness(condition, accuracy, drop_score(right, table, labels, seed=seed, subjects=subjects))
 
 
-def drop_score(right: np.ndarray, table: FloatArray, labels: IntArray, *, seed: int = 0) -> Score:
+def drop_score(
+    right: np.ndarray, table: FloatArray, labels: IntArray, *, seed: int = 0, subjects: Subjects | None = None
+) -> Score:
     """Return how much accuracy fell, with the interval of the paired difference; negative where it rose."""
     lost = right.astype(np.int64) - (table.argmax(axis=1) == labels)
-    return bootstrap(lambda rows: float(lost[rows].mean()), len(lost), seed=seed, limits=(-1.0, 1.0))
+    return bootstrap(lambda rows: float(lost[rows].mean()), len(lost), seed=seed, limits=(-1.0, 1.0), subjects=subjects)

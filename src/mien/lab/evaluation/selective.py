@@ -10,6 +10,8 @@ import numpy.typing as npt
 from mien.core.errors import OptionError
 from mien.core.types import FloatArray, IntArray
 
+CURVE_ROWS = 20  # of a curve where it is written as numbers
+
 
 @dataclass(frozen=True, eq=False)
 class RiskCoverage:
@@ -36,6 +38,13 @@ class RiskCoverage:
         """Return coverage and risk where only what reaches `threshold` is answered; (0, 0) where nothing does."""
         reached = np.flatnonzero(self.thresholds >= threshold)
         return (float(self.coverage[reached[-1]]), float(self.risk[reached[-1]])) if len(reached) else (0.0, 0.0)
+
+    def rows(self, count: int = CURVE_ROWS) -> list[dict[str, float]]:
+        """Return where the curve first covers each of `count` equal steps, as plain numbers."""
+        places = np.unique(np.searchsorted(self.coverage, np.arange(1, count + 1) / count - 1e-9))
+        names = ("threshold", "coverage", "risk")
+        values = np.stack([self.thresholds, self.coverage, self.risk], axis=1)[places]
+        return [dict(zip(names, row, strict=True)) for row in values.tolist()]
 
 
 def risk_coverage(probabilities: FloatArray, labels: IntArray) -> RiskCoverage:

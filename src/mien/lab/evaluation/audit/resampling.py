@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.types import FloatArray, IntArray
+from mien.lab.evaluation.intervals import people_of
 
 MOST_AT_ONCE = 4_000_000  # weights in memory at a time
 
@@ -134,9 +135,7 @@ def sides_of(
 
 def _units(subjects: npt.NDArray[np.str_]) -> IntArray:
     """Return the number of each face's person, in the order of the faces: names must not matter."""
-    _, people = np.unique(subjects, return_inverse=True)
-    people = np.where(subjects == "", people.max(initial=0) + 1 + np.arange(len(people)), people)
-    _, first, units = np.unique(people, return_index=True, return_inverse=True)
+    _, first, units = np.unique(people_of(subjects), return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[units])
 
 
