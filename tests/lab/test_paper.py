@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +21,20 @@ from mien.engine.pipeline import analyze
 from mien.engine.recognizer import load
 from mien.face.geometry import GEOMETRY_NAMES, geometry
 from mien.face.regions import FRAME_REGIONS, polygons
-from mien.lab.datasets import FaceDataset
+from mien.lab.datasets import FaceDataset, load_folders
 from mien.lab.models import FaceNet
-from mien.lab.paper import Book, write_book
+from mien.lab.paper import Book, write_book, write_set
 from mien.lab.paper.areas import Area, area_of_interest
 from mien.lab.paper.pictures import MEASURED, architecture, areas_of_interest, convolved, system
+from mien.lab.paper.published import REPRODUCED
 from mien.lab.protocol import Outcome, Trial
 
 
 def made(plan: str, by: str, seed: int, right: int) -> Outcome:
     labels = np.arange(14) % 7
     answers = np.where(np.arange(14) < right, labels, (labels + 1) % 7)
-    names = np.array([f"ck:S{number:03}_001_00000001" for number in range(14)])
+    known = 14 if plan == "ck48" else 10
+    names = np.array([f"ck:S{n:03}_001_00000001" if n < known else f"fer2013:{n}" for n in range(14)])
     draw = "" if plan == "ck48" else "random"
     return Outcome(
         Trial(plan, draw, by, seed), names, labels, np.eye(8 if plan == "ck48" else 7, dtype=np.float32)[answers]
@@ -80,6 +84,60 @@ def test_the_paper_s_figures_stand_beside_ours(written: Path) -> None:
         "paper": [0.5, 1.0],
         "ours": [0.5, 1.0],
         "ck48": [0.5],
+    }
+    assert [row["seeds"] for row in results] == [[0, 1], [0, 1], [0]]
+
+
+def test_the_file_tells_each_data_set_s_part(written: Path) -> None:
+    rows = {row["plan"]: row for row in json.loads((written / "paper.json").read_text("utf-8"))["results"]}
+    assert rows["ours"]["parts"] == [
+        {"ck": {"right": 7, "faces": 10}, "fer2013": {"right": 0, "faces": 4}},
+        {"ck": {"right": 10, "faces": 10}, "fer2013": {"right": 4, "faces": 4}},
+    ]
+    assert "sequences" not in rows["ours"]
+    assert rows["ck48"]["parts"] == [{"ck": {"right": 7, "faces": 14}}]
+    assert rows["ck48"]["sequences"] == {"right": 7, "sequences": 14}
+
+
+def test_the_page_says_what_could_be_reproduced_and_what_was_seen(written: Path) -> None:
+    page = (written / "paper.html").read_text("utf-8")
+    could, could_not = page.index(">What could be reproduced"), page.index(">What could not be reproduced")
+    assert could < could_not
+    told = " ".join(REPRODUCED)
+    for figure in range(1, 12):
+        assert re.search(rf"Figs?\. (\d+, )?{figure}\b", told)
+    for name in ("Table 1", "RNN/CNN", "DCNN", "Transfer learning", "Proposed"):
+        assert name in told
+    assert "no stage has seen" not in page
+    assert page.count("no training has seen") == page.count("part had been looked at") == 2
+    assert "faces as independent, though draws overlap" in page
+
+
+def test_the_set_is_a_folder_that_can_be_trained_on(made_faces: FaceDataset, tmp_path: Path) -> None:
+    seven = replace(made_faces.of_labels(EXPRESSIONS), distributions=None, votes=None)
+    (tmp_path / "CK+48").mkdir()
+    (tmp_path / "CK+48" / "one.png").write_bytes(b"1")
+    write_set((seven[:50], seven[50:]), [tmp_path / "CK+48"], tmp_path)
+    write_set((seven[:60], seven[60:]), [tmp_path / "CK+48"], tmp_path)  # others moved to the training part
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    write_set((seven[:60], seven[60:]), [tmp_path / "CK+48"], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first
+    rows = list(csv.DictReader((tmp_path / "set.csv").read_text("utf-8").splitlines()))
+    assert [row["source_id"] for row in rows] == seven.source_ids.tolist()
+    assert [row["expression"] for row in rows] == [EXPRESSIONS[label] for label in seven.labels]
+    assert [row["split"] for row in rows] == ["train"] * 60 + ["test"] * (len(seven) - 60)
+    read = load_folders(tmp_path / "set")
+    places = {f"set/{name.removeprefix('folder:')}": place for place, name in enumerate(read.source_ids.tolist())}
+    again = read[[places[row["file"]] for row in rows]]
+    assert len(read) == len(seven)
+    np.testing.assert_array_equal(again.images, seven.images)
+    np.testing.assert_array_equal(again.labels, seven.labels)
+    assert again.split.tolist() == [row["split"] for row in rows]
+    content = json.loads((tmp_path / "manifest.json").read_text("utf-8"))
+    assert content["sources"]["CK+48"]["files"] == 1
+    assert {name: part["faces"] for name, part in content["selections"].items()} == {
+        "training": 60,
+        "test": len(seven) - 60,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from mien.app.compare import sequence_rows
 from mien.app.demo import astronaut_photo
 from mien.core.errors import DatasetError
 from mien.core.labels import EXPRESSIONS
-from mien.engine.results.writer import make_folder, write_whole
+from mien.engine.results.writer import make_folder
 from mien.lab.compare import interval_text, rows_done
 from mien.lab.datasets import (
     FaceDataset,
@@ -22,9 +21,8 @@ from mien.lab.datasets import (
     find_data,
     load_ck48,
     load_fer2013,
-    manifest,
 )
-from mien.lab.paper import Book, write_book
+from mien.lab.paper import Book, write_book, write_set
 from mien.lab.protocol import Outcome, Trial, run_trials, trials
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_FACES, FACES = 1, 0.1, 2, 12
@@ -40,7 +38,8 @@ def rebuild_paper(
     data : Path or None
         Directory of FER2013, FER+ and CK+48; by default ``MIEN_DATA``.
     out : Path
-        Folder for ``paper.html``, ``paper.json``, ``manifest.json`` and ``trials/``; a stopped run in it goes on.
+        Folder for ``paper.html``, ``paper.json``, the set (``set/``, ``set.csv``, ``manifest.json``) and ``trials/``; a
+        stopped run in it goes on.
     compared : Path
         Folder of ``mien compare``, whose nets stand in Table 1; it may be missing.
     console : Console
@@ -61,14 +60,13 @@ def rebuild_paper(
         Before any work.
     """
     files = find_data(data)
-    sources = [files.need("fer2013"), files.need("ferplus")]
-    photo, ck48 = astronaut_photo(), load_ck48(files.need("ck48"))
-    fer2013 = load_fer2013(*sources)
+    sources = [files.need(name) for name in ("fer2013", "ferplus", "ck48")]
+    photo, ck48 = astronaut_photo(), load_ck48(sources[2])
+    fer2013 = load_fer2013(*sources[:2])
     out = out / "quick" if quick else out
     make_folder(out)
     chosen = draw_paper_set(ck48, fer2013, seed=0)
-    content = manifest(sources, {"training": chosen[0], "test": chosen[1]})
-    write_whole(out / "manifest.json", json.dumps(content, indent=2))
+    write_set(chosen, sources, out)
     looked_at = doubly_labeled(fer2013.of_split("PublicTest"))
     asked = asked_trials(seeds, quick=quick)
     outcomes: list[Outcome] = []
