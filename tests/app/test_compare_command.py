@@ -50,8 +50,18 @@ def test_rows_that_are_done_stand_in_the_table_in_its_order(done: Path, data: Pa
     assert lines[2] == "| paper | 50.0 (40.0 to 60.0) | 55.0 | 0.500 | 0.500 | 0.12 | 7 | 0.4 | 30 | 3 |"
     assert len(COLUMNS) == lines[2].count(" | ") + 1
     assert "* `vgg`: source of vgg" in text
+    assert "* `seven-conv, step rate`: beside the cosine" not in text  # its row is not there
     assert "Sequences of CK+48" not in text
     assert [one["name"] for one in rows_done(done)] == ["paper", "vgg"]
+
+
+def test_a_row_that_differs_says_after_whom(done: Path, data: Path) -> None:
+    name = "seven-conv, step rate"
+    (done / "seven-conv-step-rate.json").write_text(
+        json.dumps(row(name) | {"recipe": {"architecture": "seven-conv", "epochs": 3}}), "utf-8"
+    )
+    text = compare_nets([name], data, done, Console(), minutes=0.5, processes=1).read_text("utf-8")
+    assert f"* `{name}`: beside the cosine" in text
 
 
 def test_sequences_stand_below(done: Path, data: Path) -> None:

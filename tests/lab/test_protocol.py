@@ -81,14 +81,14 @@ def test_a_sequence_is_answered_by_the_mean_of_its_frames() -> None:
     names = ["ck:S010_001_00000012", "ck:S010_001_00000013", "ck:S010_001_00000014", "ck:S011_001_00000012"]
     one = outcome(Trial("ck48", "", "subject", 0), [3, 3, 0, 5], [3, 3, 3, 4], names)
     assert one.accuracy == 0.5
-    answers, labels = sequence_answers([one])
+    answers, labels, people = sequence_answers([one])
     assert answers.argmax(axis=1).tolist() == [3, 5]
-    assert labels.tolist() == [3, 4]
+    assert (labels.tolist(), people.tolist()) == ([3, 4], ["S010", "S011"])
     parts = [
         outcome(Trial("ck48", "", "random", fold), [answer], [3], [names[fold]])
         for fold, answer in enumerate((3, 3, 0))
     ]
-    answers, labels = sequence_answers(parts)  # at random, the frames of a sequence are in several folds
+    answers, labels, _ = sequence_answers(parts)  # at random, the frames of a sequence are in several folds
     assert (answers.argmax(axis=1).tolist(), labels.tolist()) == ([3], [3])
 
 

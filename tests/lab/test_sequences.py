@@ -42,6 +42,7 @@ def test_frames_of_a_sequence_stand_in_their_order() -> None:
     assert sequences.images[:, :, -1, -1].tolist() == [[0, 100, 200]] * 24
     assert (sequences.images[:, :, 20, 20] == 40 * sequences.labels[:, None]).all()
     people = sequences.images[:, 0, 0, 0]
+    assert sequences.subjects.tolist() == [f"S{person:03}" for person in people]
     for person in range(12):
         assert len(set(sequences.folds[people == person].tolist())) == 1
 

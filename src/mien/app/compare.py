@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 import mien
 from mien.engine.results.writer import make_folder, write_whole
-from mien.lab.compare import COLUMNS, COMMON, entries_named, rows_done, run_entries, table
+from mien.lab.compare import COLUMNS, COMMON, PILOT_STEPS, entries, entries_named, rows_done, run_entries, table
 from mien.lab.datasets import FOLDS, find_data, load_ck48
 from mien.lab.evaluation import accuracy_score, score_text
 from mien.lab.page import markdown_table
@@ -74,10 +74,13 @@ def _compare_sequences(data: Path | None, out: Path, processes: int) -> None:
     outcomes = list(run_trials(trials, data, out / "trials", processes=processes))
     rows = {
         "transfer: our trunk, first taught FER2013 and FER+, fine-tuned": sequence_answers(outcomes),
-        RECURRENT: (answers.recurrent, answers.labels),
-        AVERAGED: (answers.averaged, answers.labels),
+        RECURRENT: (answers.recurrent, answers.labels, answers.subjects),
+        AVERAGED: (answers.averaged, answers.labels, answers.subjects),
     }
-    content = {name: score_text(accuracy_score(*row), percent=True, unit="sequences") for name, row in rows.items()}
+    content = {
+        name: score_text(accuracy_score(table, labels, subjects=subjects), percent=True, unit="sequences")
+        for name, (table, labels, subjects) in rows.items()
+    }
     write_whole(out / f"{SEQUENCES}.json", json.dumps(content, indent=1))
 
 
@@ -90,26 +93,29 @@ def sequence_rows(out: Path) -> dict[str, str]:
 
 def _write(out: Path, minutes: float) -> Path:
     done = rows_done(out)
+    names = {row["name"] for row in done}
     content = [
         "# Nets compared",
         f"`mien compare --data DIR --minutes {minutes:g}`, mien {mien.__version__}. Every net is trained on FER2013 "
         f"`Training`, original labels, with {COMMON.optimizer.capitalize()} at {COMMON.learning_rate:g}, "
         f"{COMMON.schedule} schedule, batches of {COMMON.batch_size}, `{COMMON.augmentation}` augmentation, moving "
-        f"average of the weights, for the whole epochs nearest to {minutes:g} minutes of one thread (to convergence: a "
-        "fixed number of epochs). All begin with random weights: `default` is the architecture of the net that ships, "
-        "not the net. Every net is given the crop alone, `fusion` too: [families](families.md) has it with its "
-        "measures. Temperature is fitted on `PublicTest`; 95 % bootstrap intervals; ms is onnxruntime, one face, one "
-        "thread, single precision. One seed, nothing tuned.",
+        f"average of the weights. The epochs are as many as {PILOT_STEPS} steps beforehand let expect in {minutes:g} "
+        "minutes of one thread, at least one; what it came to are the seconds. To convergence: a fixed number. All "
+        "begin with random weights: `default` is the architecture of the net that ships, not the net. Every net is "
+        "given the crop alone, `fusion` too: [families](families.md) has it with its measures. Temperature is fitted "
+        "on `PublicTest`; 95 % bootstrap intervals; ms is onnxruntime, one face, one thread, single precision. One "
+        "seed, nothing tuned.",
         markdown_table(COLUMNS, table(done)),
         "## Sources",
         "\n".join(dict.fromkeys(f"* `{row['recipe']['architecture']}`: {row['source']}" for row in done)),
+        "\n".join(f"* `{entry.name}`: {entry.why}" for entry in entries() if entry.why and entry.name in names),
     ]
     rows = list(sequence_rows(out).items())
     if rows:
         content += [
             "## Sequences of CK+48",
             "Ten folds by person, seven classes (contempt, no neutral), 327 sequences of three frames; the trunk "
-            "never saw a test person; single frames are answered by their mean.",
+            "never saw a test person; single frames are answered by their mean. Intervals: people drawn anew.",
             markdown_table(("net", "sequences answered right"), rows),
         ]
     path = out / "compare.md"

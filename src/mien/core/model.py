@@ -74,7 +74,8 @@ class ModelCard:
         Seed of the training run.
     scores : dict of str to Score
         Figures of record, measured on the very file that holds this card; but ``ferplus_8`` on the net before, in
-        floating point and with contempt.
+        floating point and with contempt, and ``paper_protocol_...`` and ``ck48_7_folds`` on nets that were trained on
+        from its trunk (benchmarks/cards.py).
     license, limits : str
         Terms of the weights; what the net must not be used for and where it fails.
     code_version : str

@@ -12,6 +12,7 @@ from mien.core.types import BoolArray, ByteArray, Faces, FloatArray, IntArray
 from mien.engine.features import FEATURE_NAMES, FeatureExtractor
 from mien.face.landmarks import MEASURABLE, Landmarker, load_landmarker
 from mien.lab.datasets import SIDE, FaceDataset
+from mien.lab.datasets.folders import CK48
 
 FRAME_S = 1 / 30
 """Time between the frames of CK+ (Lucey et al. 2010)."""
@@ -85,7 +86,7 @@ def streams(faces: FaceDataset) -> Sequence[IntArray]:
 
 
 def _sequence(source_id: str) -> str:
-    return source_id.rpartition("_")[0] if source_id.startswith("ck:") else source_id
+    return source_id.rpartition("_")[0] if source_id.startswith(CK48) else source_id
 
 
 def whole_frame() -> Faces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -186,6 +187,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         for name, values in arrays.items()
         if name.startswith("net.")
     }
+
+
+def graph_hash(path: Path) -> str:
+    """Return the SHA-256 of the graph in a model file: that of the net, whatever stands on its card."""
+    graph: bytes = onnx.load_model(path).graph.SerializeToString(deterministic=True)
+    return hashlib.sha256(graph).hexdigest()
 
 
 def golden_crops(size: int) -> ByteArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +18,18 @@ from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.processes import Stopped, side_by_side
 from mien.engine.recognizer import model_path
 from mien.engine.results.writer import make_folder, write_whole
-from mien.lab.datasets import FOLDS, FaceDataset, draw_paper_set, find_data, load_ck48, load_fer2013, ten_folds
-from mien.lab.graph import read_weights, run_in_batches
+from mien.lab.datasets import (
+    FOLDS,
+    FaceDataset,
+    draw_paper_set,
+    find_data,
+    load_ck48,
+    load_fer2013,
+    subjects_of,
+    ten_folds,
+)
+from mien.lab.evaluation import Subjects
+from mien.lab.graph import graph_hash, read_weights, run_in_batches
 from mien.lab.models import FaceNet
 from mien.lab.probe import Probe, probed
 from mien.lab.processes import one_thread
@@ -238,9 +247,9 @@ def run_trial(trial: Trial, data_dir: Path | None, out: Path, epochs_share: floa
 
 
 def _hashes(plan: Plan) -> dict[str, str]:
-    """Return the SHA-256 of each net that ships and is part of a plan: another of its name is another plan."""
+    """Return the hash of each graph that ships and is part of a plan: another net of its name is another plan."""
     names = [name for name in (plan.init, plan.recipe.teacher) if name]
-    return {name: hashlib.sha256(model_path(name).read_bytes()).hexdigest() for name in names}
+    return {name: graph_hash(model_path(name)) for name in names}
 
 
 def _plain(recipe: Recipe | Probe) -> dict[str, object]:
@@ -341,14 +350,14 @@ def confusable(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray]:
     return np.concatenate([one.probabilities for one in outcomes]), np.concatenate([one.labels for one in outcomes])
 
 
-def sequence_answers(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray]:
-    """Return the answer to each sequence of CK+48, the mean over its tested frames, and the labels."""
+def sequence_answers(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray, Subjects]:
+    """Return the answer to each sequence of CK+48, the mean over its tested frames; the labels; the people."""
     probabilities, labels = confusable(outcomes)
     sequences: dict[str, list[int]] = {}
     for row, name in enumerate(name for one in outcomes for name in one.source_ids.tolist()):
         sequences.setdefault(name.rpartition("_")[0], []).append(row)
     answers = [probabilities[rows].mean(axis=0) for rows in sequences.values()]
-    return np.array(answers), np.array([labels[rows[0]] for rows in sequences.values()])
+    return np.array(answers), np.array([labels[rows[0]] for rows in sequences.values()]), subjects_of(sequences)
 
 
 def expressions_of(outcome: Outcome) -> tuple[str, ...]:

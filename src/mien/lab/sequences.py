@@ -17,11 +17,12 @@ from mien.core.labels import EXPRESSIONS_AND_CONTEMPT
 from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.recognizer import model_path
 from mien.lab.augmentation import augmenter
-from mien.lab.datasets import FOLDS, FaceDataset, ten_folds
+from mien.lab.datasets import FOLDS, FaceDataset, subjects_of, ten_folds
+from mien.lab.evaluation import Subjects
 from mien.lab.graph import read_weights
 from mien.lab.models import HEADS, FaceNet, SequenceNet, load_weights
 
-RECURRENT = "CNN-RNN: GRU over the features of our trunk, which stays"
+RECURRENT = "CNN-RNN (after Ebrahimi Kahou et al. 2015): GRU over the features of our trunk, which stays"
 AVERAGED = "the same features, mean over the frames, logistic regression"
 FRAMES = 3
 VIEWS = 8  # of each sequence that the RNN learns from: as it is, and seven times turned and shifted
@@ -38,11 +39,13 @@ class Sequences:
     labels : (N,) ndarray of int64
     folds : (N,) ndarray of int64
         Of ten, in which each sequence is tested; all sequences of a person are in one.
+    subjects : (N,) ndarray of str
     """
 
     images: ByteArray
     labels: IntArray
     folds: IntArray
+    subjects: Subjects
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,7 @@ class SequenceAnswers:
     Parameters
     ----------
     labels : (N,) ndarray of int64
+    subjects : (N,) ndarray of str
     recurrent : (N, 8) ndarray of float32
         Probabilities of the CNN-RNN.
     averaged : (N, 8) ndarray of float32
@@ -59,6 +63,7 @@ class SequenceAnswers:
     """
 
     labels: IntArray
+    subjects: Subjects
     recurrent: FloatArray
     averaged: FloatArray
 
@@ -80,7 +85,7 @@ def sequences_of(ck48: FaceDataset) -> Sequences:
     rows = order[: len(order) // FRAMES * FRAMES].reshape(-1, FRAMES)
     if (counts != FRAMES).any() or (ck48.labels[rows] != ck48.labels[rows[:, :1]]).any():
         raise DatasetError(f"CK+48 has {len(unique)} sequences, not all of three frames with one label: get it again")
-    return Sequences(ck48.images[rows], ck48.labels[rows[:, 0]], fold[rows[:, 0]])
+    return Sequences(ck48.images[rows], ck48.labels[rows[:, 0]], fold[rows[:, 0]], subjects_of(unique.tolist()))
 
 
 def answer_sequences(ck48: FaceDataset, *, epochs: int = EPOCHS) -> SequenceAnswers:
@@ -106,7 +111,7 @@ def answer_sequences(ck48: FaceDataset, *, epochs: int = EPOCHS) -> SequenceAnsw
         seen = torch.cat([view[~tested] for view in views])
         recurrent[tested] = _recurrent(seen, labels.repeat(len(views)), views[0][tested], epochs, seed=fold)
         averaged[tested] = _averaged(seen, labels.repeat(len(views)), views[0][tested])
-    return SequenceAnswers(sequences.labels, recurrent, averaged)
+    return SequenceAnswers(sequences.labels, sequences.subjects, recurrent, averaged)
 
 
 def _views(images: ByteArray) -> list[ByteArray]:

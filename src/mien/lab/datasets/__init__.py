@@ -4,7 +4,7 @@ from mien.lab.datasets.faces import SIDE, FaceDataset, concatenate
 from mien.lab.datasets.fer2013 import OFFICIAL_SPLITS, load_fer2013
 from mien.lab.datasets.ferplus import VOTES, ferplus_distribution, ferplus_majority, not_a_face
 from mien.lab.datasets.files import DataFiles, find_data
-from mien.lab.datasets.folders import load_ck48, load_folders
+from mien.lab.datasets.folders import load_ck48, load_folders, subjects_of
 from mien.lab.datasets.paper_set import draw_paper_set
 from mien.lab.datasets.splits import (
     FOLDS,
@@ -42,6 +42,7 @@ __all__ = [
     "manifest",
     "not_a_face",
     "split_by_subject",
+    "subjects_of",
     "ten_folds",
     "with_splits",
 ]

@@ -6,16 +6,20 @@ CVPRW 2010, https://doi.org/10.1109/CVPRW.2010.5543262
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from mien.core import preprocess
 from mien.core.errors import DatasetError, OptionError
 from mien.core.labels import EXPRESSIONS, EXPRESSIONS_AND_CONTEMPT, canonical
 from mien.core.types import ByteArray
 from mien.lab.datasets.faces import SIDE, FaceDataset
+
+CK48 = "ck:"  # before the file names of its faces, as ids
 
 FOLDER_SPLITS = {
     "train": "train",
@@ -89,6 +93,7 @@ def load_ck48(directory: str | Path) -> FaceDataset:
         If there is no such folder, a folder's name is no expression, or a picture cannot be read.
     """
     files = _pictures(Path(directory))
+    names = [f"{CK48}{path.stem}" for path, _ in files]
     if not files:
         raise DatasetError(f"{directory}: holds no pictures like anger/S010_004_00000017.png: expected CK+48")
     return FaceDataset(
@@ -96,9 +101,20 @@ def load_ck48(directory: str | Path) -> FaceDataset:
         labels=np.array([label for _, label in files], np.int64),
         label_names=EXPRESSIONS_AND_CONTEMPT,
         split=np.full(len(files), "", np.str_),
-        source_ids=np.array([f"ck:{path.stem}" for path, _ in files], np.str_),
-        subjects=np.array([path.stem[:4] for path, _ in files], np.str_),
+        source_ids=np.array(names, np.str_),
+        subjects=subjects_of(names),
     )
+
+
+def subjects_of(source_ids: Iterable[str]) -> npt.NDArray[np.str_]:
+    """Return the person on each face of CK+48, or of each sequence, by its name; ``""`` for those of other data sets.
+
+    Examples
+    --------
+    >>> subjects_of(["ck:S010_004_00000017", "fer2013:5"]).tolist()
+    ['S010', '']
+    """
+    return np.array([name[len(CK48) :][:4] if name.startswith(CK48) else "" for name in source_ids], np.str_)
 
 
 def _pictures(directory: Path) -> list[tuple[Path, int]]:

@@ -16,8 +16,8 @@ from mien.engine.explain import PARTS
 from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.results.writer import write_whole
 from mien.lab import figures
-from mien.lab.datasets import FaceDataset, concatenate
-from mien.lab.evaluation import confused_pairs, evaluate, score_text
+from mien.lab.datasets import FaceDataset, concatenate, subjects_of
+from mien.lab.evaluation import Subjects, accuracy_score, confused_pairs, evaluate, range_text, score_text
 from mien.lab.graph import read_weights
 from mien.lab.models import FaceNet, load_weights
 from mien.lab.page import Section, page
@@ -105,7 +105,7 @@ def _result(group: Sequence[Outcome]) -> dict[str, object]:
         "parts": [_parts(one) for one in group],
     }
     if trial.plan == "ck48":
-        table, labels = sequence_answers(group)
+        table, labels, _ = sequence_answers(group)
         row["sequences"] = {"right": int((table.argmax(axis=1) == labels).sum()), "sequences": len(labels)}
     return row
 
@@ -149,10 +149,10 @@ def _protocol(book: Book) -> Section:
     section.table(
         ("split", "folds", "accuracy", "of sequences"),
         [
-            (SPLITS[by], len(group), _pooled(*confusable(group)), _pooled(*sequence_answers(group)))
+            (SPLITS[by], len(group), _pooled(*_faces(group)), _pooled(*sequence_answers(group)))
             for by, group in folds.items()
         ],
-        "Percent, over all faces of the folds that are done",
+        "Percent, over all faces of the folds that are done; 95 % intervals, people drawn anew",
     )
     return section
 
@@ -167,8 +167,13 @@ def _range(group: Sequence[Outcome]) -> str:
     return f"{values.min():.1f}, {values.max():.1f}"
 
 
-def _pooled(table: FloatArray, labels: IntArray) -> str:
-    return f"{100 * float((table.argmax(axis=1) == labels).mean()):.1f} of {len(labels)}"
+def _faces(group: Sequence[Outcome]) -> tuple[FloatArray, IntArray, Subjects]:
+    return *confusable(group), subjects_of(name for one in group for name in one.source_ids.tolist())
+
+
+def _pooled(table: FloatArray, labels: IntArray, subjects: Subjects) -> str:
+    score = accuracy_score(table, labels, subjects=subjects)
+    return f"{100 * score.value:.1f} ({range_text(score)}) of {score.count}"
 
 
 def _way(book: Book, recognizer: Recognizer) -> Section:
@@ -295,7 +300,7 @@ def _tables(book: Book) -> Section:
     here = {
         "[11] RNN/CNN": f"{book.compared.get(RECURRENT, none)}, sequences of CK+48 by person",
         "[14] DCNN": ferplus,
-        "[16] transfer learning": f"{_pooled(*confusable(folds))} faces, ours, from FER2013 to CK+48, by person"
+        "[16] transfer learning": f"{_pooled(*_faces(folds))} faces, ours, from FER2013 to CK+48, by person"
         if folds
         else "not measured",
         "proposed": mine.get(("paper-scratch", "random"), "not measured"),
