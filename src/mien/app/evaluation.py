@@ -232,8 +232,9 @@ def write_report(recognizer: Recognizer, measured: list[Measured], out: Path) ->
         _fill(section, one, card, out)
         sections.append(section)
     sections.append(Section("The net").code(json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False)))
+    effort = f", {card.mflops:.0f} MFLOPs a face" if card.mflops else ""
     lead = (
-        f"{card.architecture}, {card.parameters:,} parameters, {card.mflops:.0f} MFLOPs a face; "
+        f"{card.architecture}, {card.parameters:,} parameters{effort}; "
         f"model file {recognizer.model.sha256[:12]}. Answers are expressions, not what someone feels."
     )
     write_whole(out / "report.html", page(f"How well {card.name} reads expressions", lead, sections))

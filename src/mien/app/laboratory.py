@@ -265,3 +265,25 @@ def need_torch() -> None:
     for package in ("torch", "lightning_fabric", "kornia", "onnx", "onnxscript"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "mien[train]")
+
+
+def import_net(
+    net: Path, labels: str, out: Path, *, scale: float, mean: str, std: str, side: int | None, name: str | None
+) -> ModelCard:
+    """Write a net that somebody else trained as a model file: see :func:`mien.lab.foreign.import_net`.
+
+    Raises
+    ------
+    ModelError, OptionError, OutputError
+    """
+    from mien.lab import foreign
+
+    preparation = foreign.Preparation(scale, _numbers("--mean", mean), _numbers("--std", std))
+    return foreign.import_net(net, labels.split(","), out, preparation=preparation, side=side, name=name or "")
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"{option} {text}: expected a number, or one for each channel with commas between") from error

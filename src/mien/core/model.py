@@ -61,11 +61,11 @@ class ModelCard:
     architecture : str
         Name in the registry of ``mien.lab.models``.
     head : str
-        What was taught: ``fer2013`` (original labels) or ``ferplus`` (votes of FER+).
+        What was taught: ``fer2013`` (original labels) or ``ferplus`` (votes of FER+); ``""`` where it is not known.
     parameters : int
         Number of weights.
     mflops : float
-        Millions of floating-point operations for one face; a multiply-add counts as two.
+        Millions of floating-point operations for one face; a multiply-add counts as two. 0 where it is not known.
     training_data : dict of str to str
         Data set and split, with the SHA-256 of what was used.
     recipe : dict
@@ -172,7 +172,9 @@ class Model:
         self.path = Path(path)
         self._session, metadata, self.sha256 = open_graph(self.path, threads=threads, providers=providers)
         if CARD_KEY not in metadata:
-            raise ModelError(f"{path}: is ONNX but has no card: write model files with mien export")
+            raise ModelError(
+                f"{path}: is ONNX but has no card: mien export writes model files, mien import takes others"
+            )
         try:
             self.card = ModelCard.from_json(metadata[CARD_KEY])
         except ModelError as error:

@@ -73,6 +73,26 @@ def export(
     screen.print(f"{out}: {figures}", soft_wrap=True)
 
 
+@app.command("import")
+def import_(
+    net: Annotated[Path, typer.Argument(help="An .onnx file that somebody else made.")],
+    labels: Annotated[str, typer.Option("--labels", help="Of its outputs in their order: neutral,happiness,anger ...")],
+    out: Annotated[Path, typer.Option("--out", help="The .onnx file to write.")],
+    scale: Annotated[float, typer.Option("--scale", help="What white is to the net, before mean and std.")] = 1.0,
+    mean: Annotated[str, typer.Option("--mean", help="Subtracted: one value, or 0.485,0.456,0.406.")] = "0",
+    std: Annotated[str, typer.Option("--std", help="Divided by: one value, or 0.229,0.224,0.225.")] = "1",
+    side: Annotated[
+        int | None, typer.Option("--side", min=8, help="Of a face, px, if the file leaves it open.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name on the card; by default the file's.")] = None,
+) -> None:
+    """Turn somebody else's net into a model file, to run and evaluate it like those of mien."""
+    from mien.app.laboratory import import_net
+
+    card = import_net(net, labels, out, scale=scale, mean=mean, std=std, side=side, name=name)
+    screen.print(f"{out}: {card.parameters:,} parameters, {', '.join(card.labels)}", soft_wrap=True)
+
+
 @app.command()
 def paper(
     data: Data = None,
