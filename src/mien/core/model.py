@@ -240,4 +240,4 @@ def _session(content: bytes, path: Path, threads: int, providers: Sequence[str])
     try:
         return onnxruntime.InferenceSession(content, options, providers=list(providers))
     except Exception as error:  # onnxruntime raises its own classes for each kind of broken file
-        raise ModelError(f"{path}: is not a readable ONNX model: expected a file written by mien export") from error
+        raise ModelError(f"{path}: is not a readable ONNX model: expected an .onnx file") from error
