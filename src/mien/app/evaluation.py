@@ -263,7 +263,7 @@ def _fill(section: Section, one: Measured, card: ModelCard, out: Path) -> None:
         drawn["robustness"], "Whiskers are 95 % intervals of the paired difference.", alternative=FIGURES["robustness"]
     )
     section.table(ROBUSTNESS_COLUMNS, _robustness_rows(one.robustness), "When pictures get worse")
-    section.table(TURNED_COLUMNS, _turned_rows(one.turned), "When heads are turned to a side")
+    section.table(TURNED_COLUMNS, _turned_rows(one.turned), "When heads are turned to a side, as landmarks tell")
 
 
 def _figures(one: Measured) -> list[tuple[str, str]]:
