@@ -91,7 +91,7 @@ def test_version(run: Run) -> None:
 def test_help_names_the_commands(run: Run) -> None:
     ended = run("--help")
     assert ended.code == 0
-    for command in ("analyze", "models", "train", "evaluate", "export", "demo"):
+    for command in ("analyze", "models", "train", "evaluate", "export", "import", "demo"):
         assert command in ended.out
 
 
