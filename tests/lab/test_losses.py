@@ -41,6 +41,17 @@ def test_a_label_that_is_surely_wrong_costs_a_limited_sum(seed: int) -> None:
 
 
 @pytest.mark.parametrize("loss", [soft_cross_entropy, robust_cross_entropy])
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_net_that_is_quite_sure_still_has_a_slope(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], label: int
+) -> None:
+    logits = torch.tensor([[0.0, 1000.0]], requires_grad=True)  # one probability is 0 in single precision
+    loss(logits, torch.eye(2)[[label]]).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("loss", [soft_cross_entropy, robust_cross_entropy])
 def test_what_is_not_known_does_not_count(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
     logits, targets = drawn(0)
     targets[2:] = 0

@@ -399,3 +399,9 @@ def test_biases_and_norms_do_not_decay() -> None:
         assert all(parameter.ndim > 1 for parameter in weights["params"])
         assert all(parameter.ndim <= 1 for parameter in others["params"])
         assert len(weights["params"]) + len(others["params"]) == len(list(net.parameters()))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(parts: tuple[FaceDataset, FaceDataset], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"the loss of epoch 1 is (nan|inf): lower learning_rate"):
+        train(replace(QUICK, optimizer="sgd", learning_rate=1e30), *parts, tmp_path / "run")
+    assert not (tmp_path / "run" / CHECKPOINT_NAME).exists()

@@ -81,7 +81,7 @@ def train(
     ------
     OptionError
         If `out` holds a run of another recipe or other data, `init` does not fit the architecture, or it has no module
-        that is to be frozen.
+        that is to be frozen; if the loss is no number any more, with the last epoch's checkpoint left as it is.
     DatasetError
         If there are too few faces for one batch, or a head has no labels.
     OutputError
@@ -157,6 +157,7 @@ def _train(
             epoch, left = divmod(state.step, len(batches))
             if left == 0:
                 row = {"epoch": float(epoch), "learning_rate": rate} | meter.means(fabric)
+                _refuse_divergence(row)
                 row |= validate(fabric, average, validation, recipe)
                 state.curves.append(row | meter.seconds())
                 meter = Meter()
@@ -168,6 +169,14 @@ def _train(
                     save(out, run, state)
             if stopping:
                 return
+
+
+def _refuse_divergence(row: Curve) -> None:
+    if not math.isfinite(row["train_loss"]):
+        raise OptionError(
+            f"the loss of epoch {row['epoch']:g} is {row['train_loss']}: lower learning_rate (now "
+            f"{row['learning_rate']:.2g}), or set precision to 32-true, and choose another folder (--out)"
+        )
 
 
 def validate(fabric: Fabric, net: nn.Module, dataset: FaceDataset, recipe: Recipe) -> Curve:
