@@ -220,7 +220,7 @@ def float_input(path: Path) -> None:
         (Path.touch, "is not a readable ONNX model"),
         (no_onnx, "is not a readable ONNX model"),
         (truncated, "is not a readable ONNX model"),
-        (no_card, "is ONNX but has no card: write model files with mien export"),
+        (no_card, "is ONNX but has no card: mien export writes model files"),
         (wrong_card, "the card is not readable"),
         (newer_card, "pip install -U mien"),
         (wrong_outputs, r"graph takes .* gives .*\[8\]}, its card says .*probabilities \(N, 7\)"),

@@ -56,7 +56,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 
 def wait_for_rows(out: Path, count: int) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         if (out / CURVES_NAME).exists() and len(rows_of(out)) >= count:
             return
