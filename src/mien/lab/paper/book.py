@@ -309,4 +309,4 @@ def _tables(book: Book) -> Section:
         (name, data, figure, here.get(name, "cannot be reproduced: see below"))
         for name, data, figure in published.TABLE_2
     ]
-    return section.table(("model", "data", "paper", "here"), rows, "Table 2, accuracy in percent")
+    return section.table(("model", "data", "paper", "here"), rows, "Table 2, accuracy in percent", words=("here",))
