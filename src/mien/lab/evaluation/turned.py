@@ -8,11 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from mien.core.model import Score
-from mien.core.types import ByteArray, FloatArray, IntArray
+from mien.core.preprocess import boxes_around
+from mien.core.types import ByteArray, Faces, FloatArray, IntArray
 from mien.face.landmarks import MEASURABLE, load_landmarker
 from mien.face.pose import FARTHEST_YAW, head_pose
+from mien.lab.datasets import SIDE
 from mien.lab.evaluation.intervals import Subjects, accuracy_score
-from mien.lab.extraction import whole_frame
 
 EDGES = (0.0, 10.0, 20.0, 30.0, 45.0, FARTHEST_YAW)
 """Degrees between the bands of yaw, to either side."""
@@ -48,7 +49,8 @@ def yaws_of(images: ByteArray) -> FloatArray:
     (N,) ndarray of float32
         Degrees, 0 to :data:`~mien.face.pose.FARTHEST_YAW`; NaN where it is not known.
     """
-    landmarker, frame = load_landmarker(), whole_frame()
+    whole_frame = boxes_around(np.array([[SIDE / 2, SIDE / 2, SIDE]], np.float32))
+    landmarker, frame = load_landmarker(), Faces.detected(whole_frame, [1.0])
     yaws = np.full(len(images), np.nan, np.float32)
     for row, image in enumerate(images):
         face = landmarker.locate(image, frame)
