@@ -26,14 +26,14 @@ import numpy as np
 
 from mien.core.labels import EXPRESSIONS
 from mien.core.model import Score
-from mien.core.preprocess import aligned_crops, boxes_around
-from mien.core.types import ByteArray, Faces, FloatArray, IntArray
+from mien.core.preprocess import aligned_crops
+from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.engine.processes import Stopped, side_by_side
 from mien.engine.recognizer import load
 from mien.engine.results.writer import make_folder, whole_file, write_whole
 from mien.face.landmarks import MEASURABLE, load_landmarker
 from mien.lab.compare import COMMON, HEAD, Entry, interval_text, planned
-from mien.lab.datasets import SIDE, FaceDataset, ferplus_majority, find_data, load_fer2013
+from mien.lab.datasets import SIDE, FaceDataset, ferplus_majority, find_data, load_fer2013, whole_frame
 from mien.lab.evaluation import accuracy_score
 from mien.lab.evaluation.robustness import drop_score, rotated
 from mien.lab.graph import ExportedNet, run_in_batches, with_one_head
@@ -55,7 +55,7 @@ Pictures: TypeAlias = Mapping[tuple[str, str], ByteArray]  # of `PublicTest`, by
 
 def align(images: ByteArray) -> tuple[ByteArray, float]:
     """Return faces (N, 48, 48), aligned where their points are sure enough, and the share of those."""
-    landmarker, frame = load_landmarker(), Faces.detected(boxes_around(np.array([[SIDE / 2, SIDE / 2, SIDE]])), [1.0])
+    landmarker, frame = load_landmarker(), whole_frame()
     aligned, count = images.copy(), 0
     for row, image in enumerate(images):
         face = landmarker.locate(image, frame)

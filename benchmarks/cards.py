@@ -23,10 +23,10 @@ from mien.core.labels import EXPRESSIONS
 from mien.core.model import ModelCard, Score
 from mien.engine.recognizer import load
 from mien.engine.results.writer import whole_file
-from mien.lab.datasets import FOLDS, FaceDataset, find_data, load_ck48, subjects_of
+from mien.lab.datasets import FOLDS, FaceDataset, find_data, load_ck48
 from mien.lab.evaluation import accuracy_score, in_batches, score_text
 from mien.lab.graph import with_card
-from mien.lab.protocol import Outcome, Trial, confusable, read_outcome, recipe_of_trial
+from mien.lab.protocol import Outcome, Trial, face_answers, read_outcome, recipe_of_trial
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = range(10)
@@ -42,7 +42,7 @@ def outcomes_of(folder: Path, plan: str, draw: str, by: str, numbers: Sequence[i
 
 def mean_of_seeds(outcomes: Sequence[Outcome]) -> Score:
     """Return the mean accuracy of trials with the interval of that mean."""
-    shares = [float((one.probabilities.argmax(axis=1) == one.labels).mean()) for one in outcomes]
+    shares = [one.accuracy for one in outcomes]
     mean = float(np.mean(shares))
     half = float(stats.t.ppf(0.975, len(shares) - 1) * np.std(shares, ddof=1) / np.sqrt(len(shares)))
     return Score(mean, mean - half, min(mean + half, 1.0), sum(len(one.labels) for one in outcomes))
@@ -50,8 +50,8 @@ def mean_of_seeds(outcomes: Sequence[Outcome]) -> Score:
 
 def of_folds(outcomes: Sequence[Outcome]) -> Score:
     """Return the accuracy over the ten folds, people drawn anew."""
-    subjects = subjects_of(name for one in outcomes for name in one.source_ids.tolist())
-    return accuracy_score(*confusable(outcomes), subjects=subjects)
+    table, labels, people = face_answers(outcomes)
+    return accuracy_score(table, labels, subjects=people)
 
 
 def scores_of(name: str, trials: Path, ck48: FaceDataset) -> dict[str, Score]:

@@ -38,9 +38,9 @@ from mien.face.motion import MotionMeter
 from mien.face.texture import CROP_PX, texture
 from mien.lab.classical import rules, shallow_tree
 from mien.lab.compare import interval_text, least_ms
-from mien.lab.datasets import SIDE, ferplus_majority
+from mien.lab.datasets import SIDE, ferplus_majority, whole_frame
 from mien.lab.evaluation import bootstrap
-from mien.lab.extraction import FRAME_S, whole_frame
+from mien.lab.extraction import FRAME_S
 from mien.lab.families import FEATURES, ROWS, Row, Setting, Work, extracted, given, run_families, works
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -94,6 +94,8 @@ def sequence_rows(out: Path) -> dict[str, str]:
 def _write(out: Path, minutes: float) -> Path:
     done = rows_done(out)
     names = {row["name"] for row in done}
+    sources = [f"* `{row['recipe']['architecture']}`: {row['source']}" for row in done]
+    reasons = [f"* `{entry.name}`: {entry.why}" for entry in entries() if entry.why and entry.name in names]
     content = [
         "# Nets compared",
         f"`mien compare --data DIR --minutes {minutes:g}`, mien {mien.__version__}. Every net is trained on FER2013 "
@@ -107,8 +109,7 @@ def _write(out: Path, minutes: float) -> Path:
         "seed, nothing tuned.",
         markdown_table(COLUMNS, table(done)),
         "## Sources",
-        "\n".join(dict.fromkeys(f"* `{row['recipe']['architecture']}`: {row['source']}" for row in done)),
-        "\n".join(f"* `{entry.name}`: {entry.why}" for entry in entries() if entry.why and entry.name in names),
+        "\n".join([*dict.fromkeys(sources), *reasons]),
     ]
     rows = list(sequence_rows(out).items())
     if rows:

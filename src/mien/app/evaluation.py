@@ -190,9 +190,9 @@ def _of_fer2013(card: ModelCard, faces: FaceDataset, split: str) -> Iterator[Lab
 def _of_names(card: ModelCard, name: str, title: str, faces: FaceDataset) -> Labeled:
     """Return faces whose class is one of the model's; its other labels stay possible, and wrong, answers."""
     places = _places(card, faces.label_names)[faces.labels]
-    if not (places >= 0).any():
-        raise OptionError(f"{title}: no face has a label of {card.name}: expected {', '.join(card.labels)}")
     known = places >= 0
+    if not known.any():
+        raise OptionError(f"{title}: no face has a label of {card.name}: expected {', '.join(card.labels)}")
     subjects = None if faces.subjects is None else faces.subjects[known]
     return Labeled(name, title, faces.images[known], places[known], subjects=subjects)
 

@@ -276,6 +276,7 @@ def import_net(
     ------
     ModelError, OptionError, OutputError
     """
+    need_torch()
     from mien.lab import foreign
 
     preparation = foreign.Preparation(scale, _numbers("--mean", mean), _numbers("--std", std))

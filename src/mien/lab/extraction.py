@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mien.core.preprocess import aligned_crops, as_rgb, boxes_around
+from mien.core.preprocess import aligned_crops, as_rgb
 from mien.core.types import BoolArray, ByteArray, Faces, FloatArray, IntArray
 from mien.engine.features import FEATURE_NAMES, FeatureExtractor
 from mien.face.landmarks import MEASURABLE, Landmarker, load_landmarker
-from mien.lab.datasets import SIDE, FaceDataset
+from mien.lab.datasets import SIDE, FaceDataset, whole_frame
 from mien.lab.datasets.folders import CK48
 
 FRAME_S = 1 / 30
@@ -87,9 +87,3 @@ def streams(faces: FaceDataset) -> Sequence[IntArray]:
 
 def _sequence(source_id: str) -> str:
     return source_id.rpartition("_")[0] if source_id.startswith(CK48) else source_id
-
-
-def whole_frame() -> Faces:
-    """Return one face that fills the frame as FER2013 frames it, with an id that lasts."""
-    box = boxes_around(np.array([[SIDE / 2, SIDE / 2, SIDE]], np.float32))
-    return replace(Faces.detected(box, [1.0]), track_ids=np.zeros(1, np.int64))

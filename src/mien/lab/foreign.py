@@ -14,9 +14,9 @@ from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 import mien
 from mien.core.errors import ModelError, OptionError
 from mien.core.labels import canonical
-from mien.core.model import CARD_KEY, INPUT_NAME, OUTPUT_NAME, Model, ModelCard, open_graph
+from mien.core.model import INPUT_NAME, OUTPUT_NAME, Model, ModelCard, open_graph
 from mien.engine.results.writer import whole_file
-from mien.lab.graph import golden_crops
+from mien.lab.graph import golden_crops, set_card
 
 OPSET = 17
 PREFIX = "net/"
@@ -107,7 +107,7 @@ def import_net(
     if not (answers.min() >= 0 and np.allclose(answers.sum(axis=1), 1, atol=1e-3)):
         model = _assembled(net, taken, given, prepared, len(names), has_softmax=True)
     card = _card(name or path.stem, names, taken.side, net)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    set_card(model, card)
     with whole_file(out) as partial:
         partial.write_bytes(model.SerializeToString())
         Model(partial)
@@ -182,7 +182,7 @@ def _assembled(
         nodes, constants = [_face_by_face(nodes, constants, first, last)], []
     graph = helper.make_graph(nodes, "expressions", [faces], [answers], constants)
     model = helper.make_model(graph, opset_imports=net.opset_import, functions=net.functions)
-    model.ir_version, model.producer_name, model.producer_version = max(net.ir_version, 8), "mien", mien.__version__
+    model.ir_version = max(net.ir_version, 8)
     return model
 
 

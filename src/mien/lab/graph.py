@@ -127,12 +127,17 @@ def as_graph(net: nn.Module, input_size: int, outputs: Sequence[str]) -> onnx.Mo
 def with_card(content: bytes, card: ModelCard | LandmarkCard) -> bytes:
     """Return a model file with its card replaced; nothing else changes."""
     model = onnx.load_model_from_string(content)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    model.producer_name, model.producer_version, model.doc_string = "mien", card.code_version, ""
+    set_card(model, card)
     serialized: bytes = model.SerializeToString()
     if len(serialized) > LARGEST_BYTES:
         raise ModelError(f"the model file would have {len(serialized) / 1e6:.1f} MB: expected at most 10 MB")
     return serialized
+
+
+def set_card(model: onnx.ModelProto, card: ModelCard | LandmarkCard) -> None:
+    """Write a card, and who made it a model file, into a model."""
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    model.producer_name, model.producer_version, model.doc_string = "mien", card.code_version, ""
 
 
 @contextmanager

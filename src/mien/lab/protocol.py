@@ -350,6 +350,11 @@ def confusable(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray]:
     return np.concatenate([one.probabilities for one in outcomes]), np.concatenate([one.labels for one in outcomes])
 
 
+def face_answers(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray, Subjects]:
+    """Return the answer to each tested face, the labels, the people."""
+    return *confusable(outcomes), subjects_of(name for one in outcomes for name in one.source_ids.tolist())
+
+
 def sequence_answers(outcomes: Sequence[Outcome]) -> tuple[FloatArray, IntArray, Subjects]:
     """Return the answer to each sequence of CK+48, the mean over its tested frames; the labels; the people."""
     probabilities, labels = confusable(outcomes)

@@ -1,6 +1,6 @@
 """Data sets of facial expressions: read, joined, split, and made accountable."""
 
-from mien.lab.datasets.faces import SIDE, FaceDataset, concatenate
+from mien.lab.datasets.faces import SIDE, FaceDataset, concatenate, whole_frame
 from mien.lab.datasets.fer2013 import OFFICIAL_SPLITS, load_fer2013
 from mien.lab.datasets.ferplus import VOTES, ferplus_distribution, ferplus_majority, not_a_face
 from mien.lab.datasets.files import DataFiles, find_data
@@ -44,5 +44,6 @@ __all__ = [
     "split_by_subject",
     "subjects_of",
     "ten_folds",
+    "whole_frame",
     "with_splits",
 ]

@@ -41,15 +41,10 @@ class CalibrationBins:
 
     def rows(self) -> list[dict[str, float]]:
         """Return the bins that have faces, the lowest first, as plain numbers."""
-        return [
-            {"above": low, "to": high, "faces": count, "confidence": confidence, "accuracy": accuracy}
-            for low, high, count, confidence, accuracy in zip(
-                *(self.edges[:-1].tolist(), self.edges[1:].tolist(), self.counts.tolist()),
-                *(self.confidence.tolist(), self.accuracy.tolist()),
-                strict=True,
-            )
-            if count
-        ]
+        names = ("above", "to", "faces", "confidence", "accuracy")
+        columns = (self.edges[:-1], self.edges[1:], self.counts, self.confidence, self.accuracy)
+        bins = zip(*(column.tolist() for column in columns), strict=True)
+        return [row for row in (dict(zip(names, values, strict=True)) for values in bins) if row["faces"]]
 
     @property
     def error(self) -> float:

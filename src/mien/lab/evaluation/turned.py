@@ -8,11 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from mien.core.model import Score
-from mien.core.preprocess import boxes_around
-from mien.core.types import ByteArray, Faces, FloatArray, IntArray
+from mien.core.types import ByteArray, FloatArray, IntArray
 from mien.face.landmarks import MEASURABLE, load_landmarker
 from mien.face.pose import FARTHEST_YAW, head_pose
-from mien.lab.datasets import SIDE
+from mien.lab.datasets import whole_frame
 from mien.lab.evaluation.intervals import Subjects, accuracy_score
 
 EDGES = (0.0, 10.0, 20.0, 30.0, 45.0, FARTHEST_YAW)
@@ -49,8 +48,7 @@ def yaws_of(images: ByteArray) -> FloatArray:
     (N,) ndarray of float32
         Degrees, 0 to :data:`~mien.face.pose.FARTHEST_YAW`; NaN where it is not known.
     """
-    whole_frame = boxes_around(np.array([[SIDE / 2, SIDE / 2, SIDE]], np.float32))
-    landmarker, frame = load_landmarker(), Faces.detected(whole_frame, [1.0])
+    landmarker, frame = load_landmarker(), whole_frame()
     yaws = np.full(len(images), np.nan, np.float32)
     for row, image in enumerate(images):
         face = landmarker.locate(image, frame)
@@ -79,13 +77,10 @@ def accuracy_by_yaw(
     """
     bands = {f"{low:g} to {high:g} degrees": (low <= yaws) & (yaws < high) for low, high in pairwise(EDGES)}
     unknown = ~np.logical_or.reduce(list(bands.values()))
-    return [
-        TurnedAccuracy(
-            yaw,
-            accuracy_score(
-                probabilities[rows], labels[rows], seed=seed, subjects=None if subjects is None else subjects[rows]
-            ),
-        )
-        for yaw, rows in (bands | {UNKNOWN: unknown}).items()
-        if rows.any()
-    ]
+    found = []
+    for yaw, rows in (bands | {UNKNOWN: unknown}).items():
+        if rows.any():
+            people = None if subjects is None else subjects[rows]
+            accuracy = accuracy_score(probabilities[rows], labels[rows], seed=seed, subjects=people)
+            found.append(TurnedAccuracy(yaw, accuracy))
+    return found

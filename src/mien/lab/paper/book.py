@@ -16,14 +16,14 @@ from mien.engine.explain import PARTS
 from mien.engine.recognizer import Recognizer, load, model_path
 from mien.engine.results.writer import write_whole
 from mien.lab import figures
-from mien.lab.datasets import FaceDataset, concatenate, subjects_of
+from mien.lab.datasets import FaceDataset, concatenate
 from mien.lab.evaluation import Subjects, accuracy_score, confused_pairs, evaluate, range_text, score_text
 from mien.lab.graph import read_weights
 from mien.lab.models import FaceNet, load_weights
 from mien.lab.page import Section, page
 from mien.lab.paper import pictures, published
 from mien.lab.paper.areas import Area, area_of_interest
-from mien.lab.protocol import PLANS, Outcome, by_plan, confusable, expressions_of, sequence_answers
+from mien.lab.protocol import PLANS, Outcome, by_plan, confusable, expressions_of, face_answers, sequence_answers
 from mien.lab.sequences import RECURRENT
 
 DRAWS = {"random": "any image of FER2013", "agree": "only where FER+ agrees", "": ""}
@@ -149,7 +149,7 @@ def _protocol(book: Book) -> Section:
     section.table(
         ("split", "folds", "accuracy", "of sequences"),
         [
-            (SPLITS[by], len(group), _pooled(*_faces(group)), _pooled(*sequence_answers(group)))
+            (SPLITS[by], len(group), _pooled(*face_answers(group)), _pooled(*sequence_answers(group)))
             for by, group in folds.items()
         ],
         "Percent, over all faces of the folds that are done; 95 % intervals, people drawn anew",
@@ -165,10 +165,6 @@ def _mean(group: Sequence[Outcome]) -> str:
 def _range(group: Sequence[Outcome]) -> str:
     values = 100 * np.array([one.accuracy for one in group])
     return f"{values.min():.1f}, {values.max():.1f}"
-
-
-def _faces(group: Sequence[Outcome]) -> tuple[FloatArray, IntArray, Subjects]:
-    return *confusable(group), subjects_of(name for one in group for name in one.source_ids.tolist())
 
 
 def _pooled(table: FloatArray, labels: IntArray, subjects: Subjects) -> str:
@@ -300,7 +296,7 @@ def _tables(book: Book) -> Section:
     here = {
         "[11] RNN/CNN": f"{book.compared.get(RECURRENT, none)}, sequences of CK+48 by person",
         "[14] DCNN": ferplus,
-        "[16] transfer learning": f"{_pooled(*_faces(folds))} faces, ours, from FER2013 to CK+48, by person"
+        "[16] transfer learning": f"{_pooled(*face_answers(folds))} faces, ours, from FER2013 to CK+48, by person"
         if folds
         else "not measured",
         "proposed": mine.get(("paper-scratch", "random"), "not measured"),
